@@ -1,0 +1,82 @@
+"""Live progress on stderr: a bar on a terminal, one line an epoch elsewhere."""
+
+import time
+from typing import Any
+
+import keras
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+_SHOWN = ("loss", "accuracy", "val_loss", "val_accuracy")
+
+
+class FitProgress(keras.callbacks.Callback):
+    """Shows epochs and steps as they pass.
+
+    Args:
+        console: where to show it; stderr, so that stdout stays one line of JSON.
+    """
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self.console = console
+        self.progress: Progress | None = None
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        self._started = time.perf_counter()
+        if not self.console.is_terminal:
+            return
+        self.progress = Progress(
+            TextColumn("[bold]{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[values]}"),
+            console=self.console,
+            transient=True,
+        )
+        self.progress.start()
+        steps = self.params.get("steps") or 0
+        self.task = self.progress.add_task("training", total=steps * self.params["epochs"], values="")
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._epoch = epoch
+        self._epoch_started = time.perf_counter()
+        if self.progress is not None:
+            self.progress.update(self.task, description=f"epoch {epoch + 1}/{self.params['epochs']}")
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        if self.progress is not None:
+            done = self._epoch * (self.params.get("steps") or 0) + batch + 1
+            self.progress.update(self.task, completed=done, values=_values(logs or {}))
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        seconds = time.perf_counter() - self._epoch_started
+        left = (time.perf_counter() - self._started) / (epoch + 1) * (self.params["epochs"] - epoch - 1)
+        self.console.print(
+            f"epoch {epoch + 1:>3}/{self.params['epochs']}  {_values(logs or {})}  {seconds:.1f} s"
+            + (f"  about {_duration(left)} left" if left >= 1 else ""),
+            highlight=False,
+            soft_wrap=True,
+        )
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leave the terminal as it was, also when training ended by an exception."""
+        if self.progress is not None:
+            self.progress.stop()
+            self.progress = None
+
+
+def _values(logs: dict[str, Any]) -> str:
+    return "  ".join(f"{name} {float(logs[name]):.4f}" for name in _SHOWN if name in logs)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = seconds / 60
+    return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"

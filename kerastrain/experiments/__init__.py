@@ -1,0 +1,37 @@
+"""Recipes and runs: one typed file -> data -> model -> result."""
+
+from kerastrain.experiments.build import build
+from kerastrain.experiments.callback_parts import CALLBACKS
+from kerastrain.experiments.fit import Training, fit
+from kerastrain.experiments.optimizer_parts import AVERAGING, GRADIENT_TRANSFORMS, RULES, SCHEDULES
+from kerastrain.experiments.prepare import PreparedData, prepare
+from kerastrain.experiments.preprocess_parts import PREPROCESSORS
+from kerastrain.experiments.recipe import Recipe, from_document, load, shipped
+from kerastrain.experiments.run import evaluate, run
+from kerastrain.experiments.run_folder import RunFolder
+from kerastrain.experiments.smoke import smoke
+from kerastrain.experiments.trained import Trained, load_trained
+
+__all__ = [
+    "AVERAGING",
+    "CALLBACKS",
+    "GRADIENT_TRANSFORMS",
+    "PREPROCESSORS",
+    "RULES",
+    "SCHEDULES",
+    "PreparedData",
+    "Recipe",
+    "RunFolder",
+    "Trained",
+    "Training",
+    "build",
+    "evaluate",
+    "fit",
+    "from_document",
+    "load",
+    "load_trained",
+    "prepare",
+    "run",
+    "shipped",
+    "smoke",
+]

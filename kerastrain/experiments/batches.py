@@ -1,0 +1,88 @@
+"""The order of the training samples, and their augmentation, as functions of (seed, epoch, position)."""
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from kerastrain.preprocessing import flip_mask, random_crop
+
+
+class Batches(keras.utils.PyDataset):
+    """Training batches out of arrays in memory, in an order that depends on nothing but the seed and the epoch.
+
+    `fit(shuffle=True)` takes its order from global state (and after `set_random_seed` repeats one permutation every
+    epoch on TensorFlow); here epoch e always sees the permutation of (seed, e), and an image's crop and flip are
+    functions of (seed, e, image), so that a batch can be made again at any time.
+
+    Args:
+        inputs: array `(samples, ...)`, or a dictionary of such arrays.
+        labels: array `(samples, ...)`.
+        batch_size: samples in a batch; the last one of an epoch may be smaller.
+        seed: of the order and the augmentation.
+        crop: pixels of reflected padding to crop from at random; 0 switches it off.
+        flip: `none`, `random` or `alternating`, see `kerastrain.preprocessing.flip_mask`.
+        image_key: in a dictionary of inputs, the one to augment.
+        even: split the epoch into batches whose sizes differ by at most one, and weigh their samples so that the mean
+            of the batches' gradients is the gradient of the whole set, exactly (for full-batch learning).
+    """
+
+    def __init__(
+        self,
+        inputs: Any,
+        labels: np.ndarray,
+        batch_size: int,
+        *,
+        seed: int,
+        crop: int = 0,
+        flip: str = "none",
+        image_key: str = "image",
+        even: bool = False,
+    ) -> None:
+        super().__init__(workers=1)
+        self.inputs, self.labels = inputs, labels
+        self.seed, self.crop, self.flip, self.image_key = seed, crop, flip, image_key
+        samples = len(labels)
+        self.length = -(-samples // batch_size)
+        if even:
+            self.bounds = np.linspace(0, samples, self.length + 1).round().astype(int)
+        else:
+            self.bounds = np.minimum(np.arange(self.length + 1) * batch_size, samples)
+        self.weighted = even and samples % self.length != 0
+        self.epoch = 0
+        self._draw()
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
+        chosen = self.order[self.bounds[index] : self.bounds[index + 1]]
+        if isinstance(self.inputs, dict):
+            inputs = {key: values[chosen] for key, values in self.inputs.items()}
+            inputs[self.image_key] = self._augmented(inputs[self.image_key], chosen)
+        else:
+            inputs = self._augmented(self.inputs[chosen], chosen)
+        if not self.weighted:
+            return inputs, self.labels[chosen]
+        weight = len(chosen) * self.length / len(self.labels)
+        return inputs, self.labels[chosen], np.full(len(chosen), weight, np.float32)
+
+    def on_epoch_end(self) -> None:
+        self.epoch += 1
+        self._draw()
+
+    def _draw(self) -> None:
+        """Everything random about an epoch, for all samples at once: a few milliseconds an epoch."""
+        samples = len(self.labels)
+        self.order = np.random.default_rng([self.seed, self.epoch, 0]).permutation(samples)
+        generator = np.random.default_rng([self.seed, self.epoch, 1])
+        self.offsets = generator.integers(0, 2 * self.crop + 1, (samples, 2), dtype=np.int32) if self.crop else None
+        self.flipped = flip_mask(self.flip, samples, seed=self.seed, epoch=self.epoch)
+
+    def _augmented(self, images: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+        if self.offsets is not None:
+            images = random_crop(images, self.offsets[chosen], self.crop)
+        flipped = self.flipped[chosen]
+        if flipped.any():
+            images = np.where(flipped[:, None, None, None], images[:, :, ::-1], images)
+        return images

@@ -1,0 +1,108 @@
+"""Recipe and data -> compiled model."""
+
+from typing import Any
+
+import keras
+
+from kerastrain.experiments.batches import Batches
+from kerastrain.experiments.execution import Execution, choose_execution, choose_precision, policy_name
+from kerastrain.experiments.optimizer_parts import build_optimizer
+from kerastrain.experiments.prepare import PreparedData
+from kerastrain.experiments.preprocess_parts import PREPROCESSORS
+from kerastrain.experiments.recipe import Recipe
+from kerastrain.topologies import TOPOLOGIES
+
+
+def build(recipe: Recipe, data: PreparedData) -> keras.Model:
+    """A fresh compiled model; every weight and every random stream in it follows from `training.seed`.
+
+    Raises:
+        InputError: the topology or the optimizer cannot be made from the recipe's arguments.
+    """
+    model, _ = build_for_execution(recipe, data)
+    return model
+
+
+def build_for_execution(recipe: Recipe, data: PreparedData) -> tuple[keras.Model, Execution]:
+    """The compiled model of `build`, and how it will be executed."""
+    training = recipe.training
+    keras.utils.set_random_seed(training.seed)
+    precision = choose_precision(training.precision)
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy_name(precision[0]))
+    try:
+        model = TOPOLOGIES.create(
+            recipe.model,
+            input_shape=data.input_shape,
+            classes=len(data.class_names),
+            preprocessing=PREPROCESSORS.create(recipe.data.preprocess, images=data.images),
+            seed=training.seed,
+            **_extra_inputs(data),
+        )
+    finally:
+        keras.config.set_dtype_policy(before)
+    batches = training_batches(recipe, data)
+    optimizer = build_optimizer(
+        recipe.optimizer.model_dump(),
+        steps=len(batches),
+        epochs=training.epochs,
+        accumulation=len(batches) if training.strategy == "full_batch" else 1,
+        variables=model.trainable_variables,
+    )
+    execution = choose_execution(
+        model,
+        precision=precision,
+        steps=len(batches),
+        batch_size=step_samples(recipe),
+        asked_steps=training.steps_per_execution,
+        asked_jit=training.jit,
+    )
+    model.compile(
+        optimizer=optimizer,
+        loss=loss_of(recipe.task),
+        metrics=metrics_of(recipe.task),
+        steps_per_execution=execution.steps_per_execution,
+        jit_compile=execution.jit,
+    )
+    return model, execution
+
+
+def step_samples(recipe: Recipe) -> int:
+    """Samples in one step: one of them when learning is sequential."""
+    return 1 if recipe.training.strategy == "sequential" else recipe.training.batch_size
+
+
+def training_batches(recipe: Recipe, data: PreparedData) -> Batches:
+    """The training samples in the order of the recipe's strategy."""
+    inputs, labels = data.train
+    return Batches(
+        inputs,
+        labels,
+        step_samples(recipe),
+        seed=recipe.training.seed,
+        crop=recipe.data.augment.crop,
+        flip=recipe.data.augment.flip,
+        even=recipe.training.strategy == "full_batch",
+    )
+
+
+def _extra_inputs(data: PreparedData) -> dict[str, Any]:
+    inputs = data.train[0]
+    return {"histogram_size": inputs["histogram"].shape[1]} if isinstance(inputs, dict) else {}
+
+
+def loss_of(task: str) -> keras.losses.Loss:
+    """The loss of a task, from probabilities and labels as the datasets give them."""
+    if task == "multilabel":
+        return keras.losses.BinaryCrossentropy()
+    return keras.losses.SparseCategoricalCrossentropy()
+
+
+def metrics_of(task: str) -> list[keras.metrics.Metric]:
+    """The metrics of a task; `accuracy` is there in both."""
+    if task == "multilabel":
+        return [
+            keras.metrics.BinaryAccuracy(name="accuracy"),
+            keras.metrics.F1Score(average="macro", threshold=0.5, name="f1_score"),
+        ]
+    return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]

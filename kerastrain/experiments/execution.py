@@ -1,0 +1,151 @@
+"""How a model is executed here: precision, steps per execution and jit, chosen for the backend and the hardware."""
+
+import dataclasses
+import math
+from typing import Any
+
+import keras
+
+from kerastrain._core import machine
+
+# A call into the compiled loop should take about this long: long enough to hide Keras's overhead of about a millisecond
+# a step, short enough that progress moves and Ctrl-C is answered.
+_TARGET_SECONDS = 0.5
+_MAX_STEPS = 64
+# Multiply-adds a second that a core reaches in training, in orders of magnitude; only the step count depends on it.
+_MULTIPLY_ADDS_PER_SECOND = 3e10
+_ACCELERATOR_FACTOR = 500
+
+
+@dataclasses.dataclass(frozen=True)
+class Execution:
+    """What was chosen, and why in one line each."""
+
+    backend: str
+    device: str
+    precision: str
+    steps_per_execution: int
+    jit: bool
+    reasons: tuple[str, ...]
+
+    def facts(self) -> dict[str, Any]:
+        return dataclasses.asdict(self) | {"reasons": list(self.reasons)}
+
+
+def accelerator() -> str | None:
+    """The name of the accelerator that the backend computes on, or None on a CPU."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        devices = tf.config.list_physical_devices("GPU")
+        if not devices:
+            return None
+        return str(tf.config.experimental.get_device_details(devices[0]).get("device_name", "GPU"))
+    if backend == "jax":
+        import jax
+
+        return None if jax.default_backend() == "cpu" else str(jax.devices()[0].device_kind)
+    if backend == "torch":
+        import torch
+
+        return torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
+    return None
+
+
+def choose_precision(asked: str) -> tuple[str, str]:
+    """The precision to compute in, and the reason.
+
+    `auto` takes bfloat16 where the hardware multiplies it faster than float32: on a processor with AMX, or on an
+    accelerator of the Ampere generation or later. Elsewhere bfloat16 is emulated, or slower, and float32 it is.
+    """
+    if asked != "auto":
+        return asked, f"precision {asked}: asked for"
+    name = accelerator()
+    if name is not None:
+        if _accelerator_has_bfloat16():
+            return "bfloat16", f"precision bfloat16: {name} multiplies it natively"
+        return "float32", f"precision float32: {name} has no native bfloat16"
+    if "amx_bf16" in machine.cpu_flags():
+        return "bfloat16", "precision bfloat16: the processor has AMX (amx_bf16)"
+    return "float32", "precision float32: the processor has no AMX (amx_bf16)"
+
+
+def policy_name(precision: str) -> str:
+    """Keras's dtype policy for a precision: float32 weights in every case."""
+    return "float32" if precision == "float32" else f"mixed_{precision}"
+
+
+def choose_execution(
+    model: keras.Model, *, precision: tuple[str, str], steps: int, batch_size: int, asked_steps: Any, asked_jit: Any
+) -> Execution:
+    """Choose steps per execution and jit for a built model.
+
+    Args:
+        model: the model, built.
+        precision: as `choose_precision` gives it.
+        steps: steps in an epoch.
+        batch_size: samples in a step.
+        asked_steps: `"auto"` or a number.
+        asked_jit: `"auto"` or a boolean.
+    """
+    backend = keras.backend.backend()
+    device = accelerator()
+    reasons = [precision[1]]
+    per_execution, reason = _steps_per_execution(model, steps, batch_size, asked_steps, backend, device)
+    reasons.append(reason)
+    if asked_jit != "auto":
+        jit, reason = bool(asked_jit), f"jit {'on' if asked_jit else 'off'}: asked for"
+    elif backend == "jax":
+        jit, reason = True, "jit on: JAX needs it"
+    elif backend == "tensorflow" and device is not None:
+        jit, reason = True, "jit on: XLA fuses on the accelerator"
+    else:
+        jit, reason = False, f"jit off: on {backend} without XLA is faster on this device"
+    reasons.append(reason)
+    return Execution(backend, device or "cpu", precision[0], per_execution, jit, tuple(reasons))
+
+
+def multiply_adds(model: keras.Model) -> int:
+    """Multiply-adds of one sample's forward pass through the dense and convolution kernels."""
+    total = 0
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            total += multiply_adds(layer)
+        elif isinstance(layer, keras.layers.Dense):
+            total += math.prod(layer.kernel.shape)
+        elif isinstance(layer, keras.layers.Conv2D):
+            total += math.prod(layer.kernel.shape) * math.prod(layer.output.shape[1:3])
+    return total
+
+
+def _steps_per_execution(
+    model: keras.Model, steps: int, batch_size: int, asked: Any, backend: str, device: str | None
+) -> tuple[int, str]:
+    if asked != "auto":
+        return min(int(asked), steps), f"steps_per_execution {min(int(asked), steps)}: asked for"
+    if backend == "torch":
+        return 1, "steps_per_execution 1: torch runs eagerly, more steps a call save nothing"
+    speed = _MULTIPLY_ADDS_PER_SECOND * (_ACCELERATOR_FACTOR if device is not None else machine.facts()["cores"])
+    # Backward costs about twice forward.
+    seconds = 3 * multiply_adds(model) * batch_size / speed
+    chosen = max(1, min(_MAX_STEPS, steps, int(_TARGET_SECONDS / max(seconds, 1e-9))))
+    return chosen, f"steps_per_execution {chosen}: a step is estimated at {seconds * 1000:.2g} ms of arithmetic"
+
+
+def _accelerator_has_bfloat16() -> bool:
+    backend = keras.backend.backend()
+    if backend == "torch":
+        import torch
+
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if backend == "jax":
+        import jax
+
+        capability = str(getattr(jax.devices()[0], "compute_capability", "8.0"))
+        return float(capability) >= 8.0
+    import tensorflow as tf
+
+    devices = tf.config.list_physical_devices("GPU")
+    capability = tf.config.experimental.get_device_details(devices[0]).get("compute_capability", (0, 0))
+    return tuple(capability) >= (8, 0)

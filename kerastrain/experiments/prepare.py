@@ -1,0 +1,72 @@
+"""A recipe's data, ready for `fit`: loaded, split and in the form that the topology reads."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from kerastrain import datasets
+from kerastrain._core.errors import InputError
+from kerastrain.experiments.recipe import Recipe
+from kerastrain.topologies import DATA_FORMS
+
+
+@dataclasses.dataclass(frozen=True)
+class PreparedData:
+    """The three roles of the data, and what is known about them.
+
+    train, validation, test: `(inputs, labels)`; inputs are uint8 images `(samples, height, width, channels)`, or a
+    dictionary of arrays. The validation samples are held out of the training set; nothing is chosen by the test set.
+    """
+
+    train: tuple[Any, np.ndarray]
+    validation: tuple[Any, np.ndarray]
+    test: tuple[Any, np.ndarray]
+    class_names: tuple[str, ...]
+    description: str
+    fingerprint: str
+
+    @property
+    def images(self) -> np.ndarray:
+        """The training images."""
+        inputs = self.train[0]
+        images: np.ndarray = inputs["image"] if isinstance(inputs, dict) else inputs
+        return images
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        return tuple(self.images.shape[1:])
+
+    def facts(self) -> dict[str, Any]:
+        return {
+            "description": self.description,
+            "fingerprint": self.fingerprint,
+            "class_names": list(self.class_names),
+            "samples": {role: len(getattr(self, role)[1]) for role in ("train", "validation", "test")},
+        }
+
+
+def prepare(recipe: Recipe) -> PreparedData:
+    """Load and split the recipe's data. It can serve every recipe with the same `data`, topology form and seed.
+
+    Raises:
+        InputError: whatever is wrong with the data, naming file and field.
+    """
+    seed = recipe.training.seed
+    data = datasets.load(recipe.data.name)
+    splits = datasets.split(data, recipe.data.validation, seed=seed)
+    train = splits.train
+    if recipe.data.train_limit is not None:
+        train = _limited(train, recipe.data.train_limit, seed)
+    form = DATA_FORMS[recipe.model["topology"]]
+    classes = len(data.class_names)
+    formed = [datasets.apply_form(form, part, classes, seed=seed) for part in (train, splits.validation, splits.test)]
+    return PreparedData(*formed, data.class_names, data.description, data.fingerprint())
+
+
+def _limited(split: datasets.Split, limit: int, seed: int) -> datasets.Split:
+    samples = len(split.labels)
+    if limit > samples:
+        raise InputError(f"`data.train_limit` must be at most {samples}, the training samples. Received: {limit}.")
+    chosen = np.sort(np.random.default_rng([seed, 4]).permutation(samples)[:limit])
+    return datasets.Split(split.images[chosen], split.labels[chosen])

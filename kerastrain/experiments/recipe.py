@@ -1,0 +1,232 @@
+"""The recipe: one typed file that describes a run; scripts, examples, the command line and searches go through it."""
+
+import hashlib
+import json
+import os
+import pathlib
+import re
+from typing import Annotated, Any, Literal, Self
+
+import pydantic
+from pydantic import Field
+from pydantic_core import PydanticCustomError
+
+from kerastrain._core import dotted_path, problems, yaml_document
+from kerastrain._core.errors import InputError, closest
+from kerastrain._core.registry import (
+    NonNegativeInt,
+    PositiveInt,
+    component,
+    problem,
+)
+from kerastrain.datasets import DATASETS
+from kerastrain.experiments.callback_parts import CALLBACKS
+from kerastrain.experiments.optimizer_parts import AVERAGING, GRADIENT_TRANSFORMS, RULES, SCHEDULES, build_optimizer
+from kerastrain.experiments.preprocess_parts import PREPROCESSORS
+from kerastrain.topologies import DROPOUTS, REGULARIZERS, TASKS, TOPOLOGIES
+
+SHIPPED = pathlib.Path(__file__).parent / "recipes"
+
+_SHORTHANDS = {
+    "model": TOPOLOGIES,
+    "member": TOPOLOGIES,
+    "members": TOPOLOGIES,
+    "dropout": DROPOUTS,
+    "regularizer": REGULARIZERS,
+}
+
+
+class _Section(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid", strict=True, populate_by_name=True)
+
+
+class Augment(_Section):
+    """What is done to each training image, drawn from (seed, epoch, position)."""
+
+    crop: NonNegativeInt = 0
+    flip: Literal["none", "random", "alternating"] = "none"
+
+
+class Data(_Section):
+    """Which images, how many of them, and what happens to them before the first layer."""
+
+    name: Annotated[str, Field(min_length=1)] = "cifar10"
+    validation: Annotated[float, Field(gt=0, lt=1)] | PositiveInt = 5000
+    train_limit: PositiveInt | None = None
+    augment: Augment = Augment()
+    preprocess: component(PREPROCESSORS) = {"type": "rescale"}  # type: ignore[valid-type]
+
+
+class Group(_Section):
+    """Options for the variables whose path the pattern is found in. Keras's optimizers can leave out weight decay."""
+
+    pattern: Annotated[str, Field(min_length=1)]
+    weight_decay: Literal[0, 0.0]
+
+    @pydantic.field_validator("pattern")
+    @classmethod
+    def _compiles(cls, pattern: str) -> str:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise PydanticCustomError("message", f"expected a regular expression ({error})") from None  # type: ignore[arg-type]
+        return pattern
+
+
+def _learning_rate(value: Any) -> Any:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        if not 0 < value < float("inf"):
+            raise problem((), "expected a number > 0, or a schedule", value)
+        return float(value)
+    return SCHEDULES.validate(value)
+
+
+class Optimizer(_Section):
+    """The update rule and its slots: rate, gradient transforms, groups, averaging."""
+
+    rule: component(RULES) = {"type": "sgd"}  # type: ignore[valid-type]
+    learning_rate: Annotated[float | dict[str, Any], pydantic.PlainValidator(_learning_rate)] = 0.01
+    gradient_transforms: Annotated[list[component(GRADIENT_TRANSFORMS)], Field(max_length=1)] = []  # type: ignore[misc]
+    groups: list[Group] = []
+    averaging: component(AVERAGING) | None = None  # type: ignore[valid-type]
+
+
+class Training(_Section):
+    """How the weights are learned.
+
+    strategy: `mini_batch`; `sequential`, one sample a step; `full_batch`, one update an epoch from the gradient of the
+    whole training set, accumulated over batches of at most `batch_size`, since a whole data set does not fit in memory.
+    """
+
+    strategy: Literal["mini_batch", "sequential", "full_batch"] = "mini_batch"
+    batch_size: PositiveInt = 128
+    epochs: PositiveInt = 10
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    steps_per_execution: Literal["auto"] | PositiveInt = "auto"
+    jit: Literal["auto"] | bool = "auto"
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+
+
+class Recipe(_Section):
+    """A whole run. `Recipe.model_validate` takes plain data; `load` takes a name or a file, and reports file:line."""
+
+    schema_: Literal[1] = Field(1, alias="schema")
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$")]
+    task: Literal["multiclass", "multilabel"] = "multiclass"
+    data: Data = Data()
+    model: component(TOPOLOGIES)  # type: ignore[valid-type]
+    optimizer: Optimizer = Optimizer()
+    training: Training = Training()
+    callbacks: list[component(CALLBACKS)] = []  # type: ignore[valid-type]
+
+    @pydantic.model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        topology = self.model["topology"]
+        if TASKS[topology] != self.task:
+            message = f"the topology `{topology}` is for `task: {TASKS[topology]}`"
+            raise problem(("task",), message, self.task)
+        kinds = [callback["type"] for callback in self.callbacks]
+        if "reduce_lr_on_plateau" in kinds and isinstance(self.optimizer.learning_rate, dict):
+            place = ("callbacks", kinds.index("reduce_lr_on_plateau"))
+            raise problem(place, "`reduce_lr_on_plateau` sets a constant rate; it cannot work on a schedule")
+        try:
+            build_optimizer(self.optimizer.model_dump(), steps=1, epochs=self.training.epochs)
+        except (ValueError, TypeError) as error:
+            raise problem(("optimizer",), " ".join(str(error).split()).rstrip(".")) from None
+        return self
+
+    def plain(self) -> dict[str, Any]:
+        """The recipe with every default filled in, as plain data in the order of the schema."""
+        return self.model_dump(by_alias=True)
+
+    def to_yaml(self) -> str:
+        """The resolved recipe as YAML, which `load` reads back to an equal recipe."""
+        return yaml_document.dump(self.plain())
+
+    def hash(self) -> str:
+        """12 hexadecimal digits that two recipes share when every key of theirs is equal."""
+        return hashlib.sha256(json.dumps(self.plain(), sort_keys=True).encode()).hexdigest()[:12]
+
+
+def shipped() -> dict[str, pathlib.Path]:
+    """The recipes that come with the package, by name."""
+    return {path.stem: path for path in sorted(SHIPPED.glob("*.yaml"))}
+
+
+def find(name_or_path: str | pathlib.Path) -> pathlib.Path:
+    """The file of a shipped recipe's name, or of a path. Raises InputError with the closest name."""
+    text = str(name_or_path)
+    known = shipped()
+    if text in known:
+        return known[text]
+    path = pathlib.Path(text)
+    if path.suffix in {".yaml", ".yml"} or os.path.exists(path):
+        if not os.path.isfile(path):
+            raise InputError(f"{text}: there is no such recipe file.{closest(path.stem, known)}")
+        return path
+    raise InputError(f"unknown recipe `{text}`.{closest(text, known)} Known: {', '.join(known)}; or give a .yaml file.")
+
+
+def load(name_or_path: str | pathlib.Path, overrides: dict[str, Any] | None = None) -> Recipe:
+    """Read a shipped recipe or a file, set `overrides` (dotted path -> value) and validate the whole.
+
+    Raises:
+        InputError: one line a problem: file:line, key, expected, received, closest match.
+    """
+    return from_document(yaml_document.read(find(name_or_path)), overrides)
+
+
+def from_document(document: yaml_document.Document, overrides: dict[str, Any] | None = None) -> Recipe:
+    """A recipe from parsed YAML; the place of an override is told as `--set PATH`."""
+    for path, value in (overrides or {}).items():
+        plain = document.data if isinstance(document.data, dict) else {}
+        data = dotted_path.replaced(plain, path, value, expand=_expanded)
+        location = dotted_path.parse(path)
+        lines = {place: line for place, line in document.lines.items() if place[: len(location)] != location}
+        document = yaml_document.Document(document.source, data, lines)
+    recipe: Recipe = problems.validated(Recipe, document)
+    _check_dataset(recipe, document)
+    return recipe
+
+
+def _expanded(location: dotted_path.Location, scalar: Any) -> dict[str, Any]:
+    """What the shorthand `scalar` at `location` stands for, so that `--set` and a search reach the keys inside it."""
+    if scalar is None:
+        return {}
+    place = next(part for part in reversed(location) if isinstance(part, str))
+    if place == "layers":
+        return {"units": scalar}
+    expanded = _SHORTHANDS.get(place, RULES).expand(scalar)
+    return expanded if isinstance(expanded, dict) else {}
+
+
+def _check_dataset(recipe: Recipe, document: yaml_document.Document) -> None:
+    name = recipe.data.name
+    if name not in DATASETS and not os.path.exists(os.path.expanduser(name)):
+        known = ", ".join(DATASETS.names())
+        raise InputError(
+            f"{document.where(('data', 'name'))}: `data.name`: expected {known}, or the path of an .npz file or an "
+            f'image folder. Received: "{name}".{closest(name, DATASETS.names())}'
+        )
+
+
+def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """`field: old -> new` for every leaf in which two plain recipes differ."""
+    before, after = dict(_leaves(old, ())), dict(_leaves(new, ()))
+    rows = []
+    for place in dict.fromkeys([*before, *after]):
+        left, right = before.get(place, "(absent)"), after.get(place, "(absent)")
+        if left != right:
+            rows.append(f"{dotted_path.render(place)}: {left} -> {right}")
+    return rows
+
+
+def _leaves(node: Any, place: dotted_path.Location) -> list[tuple[dotted_path.Location, Any]]:
+    if isinstance(node, dict) and node:
+        return [leaf for key, child in node.items() for leaf in _leaves(child, (*place, key))]
+    if isinstance(node, list) and node:
+        return [leaf for index, child in enumerate(node) for leaf in _leaves(child, (*place, index))]
+    return [(place, node)]
+
+
+__all__ = ["Recipe", "differences", "find", "from_document", "load", "shipped"]

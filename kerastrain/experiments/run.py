@@ -1,0 +1,142 @@
+"""A recipe, from data to a run folder with its result."""
+
+import csv
+import io
+import math
+import pathlib
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+
+from kerastrain import plots
+from kerastrain._core import atomic_files, machine
+from kerastrain.experiments.build import build_for_execution
+from kerastrain.experiments.fit import EVALUATION_BATCH, Training, fit
+from kerastrain.experiments.prepare import PreparedData, prepare
+from kerastrain.experiments.recipe import Recipe
+from kerastrain.experiments.run_folder import CURVES, HISTORY, LOGS, MODEL, RESULT, RunFolder
+
+ROLES = {"train": "train", "val": "validation", "test": "test"}
+
+Announce = Callable[[str], None]
+
+
+def default_folder(recipe: Recipe) -> pathlib.Path:
+    """`runs/NAME-HASH`: the same recipe comes back to its folder, a changed one gets its own."""
+    return pathlib.Path("runs") / f"{recipe.name}-{recipe.hash()}"
+
+
+def run(
+    recipe: Recipe,
+    out: str | pathlib.Path | None = None,
+    *,
+    data: PreparedData | None = None,
+    overwrite: bool = False,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    announce: Announce = lambda line: None,
+) -> dict[str, Any]:
+    """Prepare, build, fit, evaluate, and write the run folder.
+
+    Args:
+        recipe: what to do.
+        out: the run folder; `runs/NAME-HASH` when None.
+        data: prepared data to use instead of loading the recipe's.
+        overwrite: start again in a folder that holds a run.
+        callbacks: further callbacks for `fit`, such as a progress display.
+        announce: is given one line for each thing worth telling, before it happens.
+
+    Returns:
+        The content of result.json. A finished run of the same recipe in the folder is returned without training.
+
+    Raises:
+        InputError: bad data. RefusedError: the folder is in use or holds something else. WorkFailedError: diverged.
+    """
+    folder = RunFolder(pathlib.Path(out) if out is not None else default_folder(recipe))
+    with folder.locked():
+        finished = folder.open(recipe.plain(), recipe.to_yaml(), overwrite=overwrite)
+        if finished is not None:
+            announce(f"{folder.path}: this run is finished; nothing is trained. Use --overwrite to run it again.")
+            return finished
+        return _run(recipe, folder, data, callbacks, announce)
+
+
+def _run(
+    recipe: Recipe,
+    folder: RunFolder,
+    data: PreparedData | None,
+    callbacks: Sequence[keras.callbacks.Callback],
+    announce: Announce,
+) -> dict[str, Any]:
+    start = time.perf_counter()
+    data = data or prepare(recipe)
+    announce(_data_line(data))
+    model, execution = build_for_execution(recipe, data)
+    announce(f"Model: {recipe.model['topology']}, {model.count_params():,} parameters. Run folder: {folder.path}")
+    for reason in execution.reasons:
+        announce(f"Chosen: {reason}")
+    logs = keras.callbacks.TensorBoard(folder / LOGS, write_graph=False)
+    training = fit(recipe, model, data, callbacks=[logs, *callbacks], folder=folder.path)
+    _write_training(folder, recipe, model, training)
+    status = "finished" if training.stopped is None else "interrupted"
+    metrics = evaluate(model, data) if training.stopped is None else {}
+    result = {
+        "run": str(folder.path),
+        "status": status,
+        **metrics,
+        "epochs": len(training.history),
+        "seconds": round(time.perf_counter() - start, 3),
+        "training_seconds": round(training.seconds, 3),
+        "images_per_second": round(training.images_per_second, 1),
+        "seed": recipe.training.seed,
+        "recipe_hash": recipe.hash(),
+        "data": data.facts(),
+        "parameters": model.count_params(),
+        "execution": execution.facts(),
+        "versions": machine.versions(),
+        "machine": machine.facts(),
+    }
+    if training.stopped is not None:
+        result["stopped"] = training.stopped
+    atomic_files.write_json(folder / RESULT, result)
+    return result
+
+
+def evaluate(model: keras.Model, data: PreparedData, roles: Sequence[str] = tuple(ROLES)) -> dict[str, dict[str, Any]]:
+    """Loss and metrics of the model on each role, all weights as they are, no augmentation."""
+    found = {}
+    for role in roles:
+        inputs, labels = getattr(data, ROLES[role])
+        values = model.evaluate(inputs, labels, batch_size=EVALUATION_BATCH, verbose=0, return_dict=True)
+        found[role] = {name: _json_number(value) for name, value in values.items()}
+    return found
+
+
+def _json_number(value: Any) -> float | None:
+    number = float(value)
+    return number if math.isfinite(number) else None
+
+
+def _data_line(data: PreparedData) -> str:
+    counts = ", ".join(f"{len(getattr(data, role)[1]):,} {name}" for name, role in ROLES.items())
+    return f"Data: {data.description}: {counts}"
+
+
+def _write_training(folder: RunFolder, recipe: Recipe, model: keras.Model, training: Training) -> None:
+    """What there is to keep, also of an interrupted training."""
+    with atomic_files.replacing(folder / MODEL) as path:
+        model.save(path)
+    if not training.history:
+        return
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, list(training.history[0]), lineterminator="\n", extrasaction="ignore")
+    writer.writeheader()
+    writer.writerows(training.history)
+    atomic_files.write_text(folder / HISTORY, stream.getvalue())
+    figure = plots.curves(training.history, title=recipe.name)
+    with atomic_files.replacing(folder / CURVES) as path:
+        figure.savefig(path, dpi=120)
+
+
+__all__ = ["default_folder", "evaluate", "run"]

@@ -1,0 +1,106 @@
+"""The folder of a run, and the rules of starting in one."""
+
+import contextlib
+import fcntl
+import json
+import os
+import pathlib
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+from kerastrain._core import atomic_files, yaml_document
+from kerastrain._core.errors import RefusedError
+from kerastrain.experiments.recipe import differences
+
+RECIPE, RESULT, HISTORY = "recipe.yaml", "result.json", "history.csv"
+MODEL, BEST_MODEL, CURVES, LOGS, LOCK = "model.keras", "best_model.keras", "curves.png", "logs", ".lock"
+_OURS = (RESULT, HISTORY, MODEL, BEST_MODEL, CURVES, LOGS, RECIPE)
+
+
+class RunFolder:
+    """One directory a run: recipe.yaml, result.json, history.csv, curves.png, model.keras, logs/.
+
+    `result.json` is written last, so a folder that has one with status `finished` holds a whole run.
+    """
+
+    def __init__(self, path: pathlib.Path) -> None:
+        self.path = path
+
+    def __truediv__(self, name: str) -> pathlib.Path:
+        return self.path / name
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder for this process. Raises RefusedError when another process holds it."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            handle = os.open(self / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise RefusedError(f"`--out`: {self.path} cannot be used as a run folder ({error.strerror}).") from None
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise RefusedError(f"{self.path}: in use by another process. Choose another --out.") from None
+            yield
+        finally:
+            os.close(handle)
+
+    def open(self, plain: dict[str, Any], yaml: str, *, overwrite: bool) -> dict[str, Any] | None:
+        """Begin the run of a recipe here, or hand back the result of the same recipe when it is finished.
+
+        Raises:
+            RefusedError: the folder holds another recipe (naming the fields), an unfinished run, or something else.
+        """
+        if overwrite:
+            self._clear()
+        if not (self / RECIPE).exists():
+            if others := self._others():
+                raise RefusedError(
+                    f"{self.path}: is not empty and is not a run folder (it holds `{others[0]}`). Choose another --out."
+                )
+            atomic_files.write_text(self / RECIPE, yaml)
+            return None
+        self._refuse_other(plain)
+        result = self.result()
+        if result is not None and result.get("status") == "finished":
+            return result
+        raise RefusedError(
+            f"{self.path}: holds an unfinished run of this recipe, which cannot be continued. "
+            "Use --overwrite to start it again, or choose another --out."
+        )
+
+    def result(self) -> dict[str, Any] | None:
+        """result.json, or None where there is none. Raises RefusedError when it is damaged."""
+        path = self / RESULT
+        if not path.exists():
+            return None
+        try:
+            result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise RefusedError(f"{path}: cannot be read ({error}). Use --overwrite to run again.") from None
+        return result
+
+    def _refuse_other(self, plain: dict[str, Any]) -> None:
+        there = yaml_document.read(self / RECIPE).data
+        rows = differences(there if isinstance(there, dict) else {}, plain)
+        if rows:
+            raise RefusedError(
+                f"{self.path}: holds a run of another recipe. It differs in {'; '.join(rows[:8])}. "
+                "Choose another --out, or --overwrite."
+            )
+
+    def _others(self) -> list[str]:
+        return sorted(entry.name for entry in self.path.iterdir() if entry.name != LOCK)
+
+    def _clear(self) -> None:
+        """Remove what a run wrote, and nothing else."""
+        if not (self / RECIPE).exists():
+            return
+        for name in _OURS:
+            target = self / name
+            if target.is_dir():
+                shutil.rmtree(target)
+            else:
+                target.unlink(missing_ok=True)

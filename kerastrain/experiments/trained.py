@@ -1,0 +1,141 @@
+"""A trained model from a run folder or a .keras file, to evaluate it and to predict with it."""
+
+import dataclasses
+import json
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from kerastrain import datasets
+from kerastrain._core import yaml_document
+from kerastrain._core.errors import InputError
+from kerastrain.experiments.build import loss_of, metrics_of
+from kerastrain.experiments.prepare import PreparedData, prepare
+from kerastrain.experiments.recipe import Recipe, from_document
+from kerastrain.experiments.run import ROLES, evaluate
+from kerastrain.experiments.run_folder import MODEL, RECIPE, RESULT
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """A model, and the recipe and class names of the run that trained it, where it comes from a run folder."""
+
+    model: keras.Model
+    source: str
+    recipe: Recipe | None
+    class_names: tuple[str, ...] | None
+
+    @property
+    def form(self) -> str:
+        """The data form that the model reads, told from its inputs."""
+        if isinstance(self.model.input, dict):
+            return "image_and_histogram"
+        height, width = self._image_shape[:2]
+        return "pairs" if width == 2 * height else "image"
+
+    @property
+    def _image_shape(self) -> tuple[int, ...]:
+        inputs = self.model.input
+        shape = (inputs["image"] if isinstance(inputs, dict) else inputs).shape
+        return tuple(int(size) for size in shape[1:])
+
+    @property
+    def classes(self) -> int:
+        """How many classes the model tells apart."""
+        output = self.model.output
+        return int((output["vote"] if isinstance(output, dict) else output).shape[-1])
+
+    def evaluate(self, data: str | None = None) -> dict[str, Any]:
+        """Loss and metrics by role. A bare model does not say what it was trained on, so it has only the test set.
+
+        Args:
+            data: name or path of the data; the recipe's own when None, CIFAR-10 for a bare model.
+
+        Raises:
+            InputError: the data is bad, or has another shape or number of classes than the model.
+        """
+        prepared = self._prepare(data)
+        roles = tuple(ROLES) if self.recipe is not None else ("test",)
+        return {"data": prepared.description, **evaluate(self.model, prepared, roles)}
+
+    def _prepare(self, data: str | None) -> PreparedData:
+        if self.recipe is not None:
+            recipe = self.recipe
+            if data is not None:
+                plain = recipe.plain()
+                plain["data"].update(name=data, train_limit=None)
+                recipe = from_document(yaml_document.Document("--data", plain, {}))
+        else:
+            topology = {"image": "convnet", "image_and_histogram": "multi_input", "pairs": "multi_label"}[self.form]
+            plain = {"name": "evaluation", "model": topology, "data": {"name": data or "cifar10", "validation": 0.1}}
+            plain["task"] = "multilabel" if self.form == "pairs" else "multiclass"
+            recipe = from_document(yaml_document.Document("--data", plain, {}))
+            if not self.model.compiled:
+                self.model.compile(loss=loss_of(recipe.task), metrics=metrics_of(recipe.task))
+        prepared = prepare(recipe)
+        if prepared.input_shape != self._image_shape or len(prepared.class_names) != self.classes:
+            raise InputError(
+                f"`--data`: expected images {self._image_shape} of {self.classes} classes, as {self.source} has them. "
+                f"Received: images {prepared.input_shape} of {len(prepared.class_names)} classes."
+            )
+        return prepared
+
+    def predict(self, paths: Sequence[pathlib.Path]) -> list[dict[str, Any]]:
+        """For each image file its class probabilities, the likeliest first. Images are resized to the model's input."""
+        images = np.stack([_read_image(path, self._image_shape) for path in paths])
+        inputs: Any = images
+        if self.form == "image_and_histogram":
+            inputs = {"image": images, "histogram": datasets.color_histogram(images)}
+        probabilities = np.asarray(self.model.predict(inputs, verbose=0))
+        names = self.class_names or tuple(str(index) for index in range(self.classes))
+        rows = []
+        for path, row in zip(paths, probabilities, strict=True):
+            order = np.argsort(-row, kind="stable")
+            ranked = {names[index]: round(float(row[index]), 6) for index in order}
+            rows.append({"image": str(path), "class": names[order[0]], "probabilities": ranked})
+        return rows
+
+
+def load_trained(path: str | pathlib.Path) -> Trained:
+    """Load a run folder, or a `.keras` file; safe_mode stays on, so no code in the file is run.
+
+    Raises:
+        InputError: there is no model, or it cannot be loaded.
+    """
+    path = pathlib.Path(path)
+    recipe, class_names = None, None
+    file = path
+    if path.is_dir():
+        file = path / MODEL
+        if (path / RECIPE).exists():
+            recipe = from_document(yaml_document.read(path / RECIPE))
+        if (path / RESULT).exists():
+            try:
+                class_names = tuple(json.loads((path / RESULT).read_text(encoding="utf-8"))["data"]["class_names"])
+            except (ValueError, KeyError, TypeError, OSError) as error:
+                raise InputError(f"{path / RESULT}: cannot be read ({error!r}).") from None
+    if not file.is_file():
+        raise InputError(f"{path}: expected a run folder with a {MODEL}, or a .keras file. Received: nothing there.")
+    try:
+        model = keras.saving.load_model(file)
+    except Exception as error:  # Keras raises many kinds for a damaged file; each means the same to the user.
+        text = " ".join(str(error).split())[:300]
+        raise InputError(f"{file}: is not a model that Keras can load ({type(error).__name__}: {text}).") from None
+    return Trained(model, str(path), recipe, class_names)
+
+
+def _read_image(path: pathlib.Path, shape: tuple[int, ...]) -> np.ndarray:
+    from PIL import Image
+
+    height, width, channels = shape
+    try:
+        with Image.open(path) as image:
+            converted = image.convert("RGB" if channels == 3 else "L")
+            if converted.size != (width, height):
+                converted = converted.resize((width, height), Image.Resampling.BILINEAR)
+            return np.asarray(converted, np.uint8).reshape(shape)
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise InputError(f"{path}: expected an image file. Received: one that cannot be read ({error}).") from None

@@ -1,0 +1,100 @@
+"""The exchangeable parts that one model is made of, and the groups of layers that they make."""
+
+import dataclasses
+from collections.abc import Iterable
+from typing import Any
+
+import keras
+
+from kerastrain.topologies.arguments import whole_number
+from kerastrain.topologies.components import (
+    Activation,
+    Dropout,
+    Initializer,
+    Normalization,
+    Regularizer,
+    activation,
+    dropout,
+    initializer,
+    normalization,
+    regularizer,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Parts:
+    """The five exchangeable parts, as values (see `components`), and the model's seed.
+
+    A weighted layer has no bias where the normalization behind it adds one of its own (Ioffe and Szegedy, 2015, arXiv
+    1502.03167, section 3.2).
+    """
+
+    activation: Activation
+    initializer: Initializer
+    normalization: Normalization
+    dropout: Dropout
+    regularizer: Regularizer
+    seed: int | None
+
+    def dense(self, units: int, name: str) -> list[keras.Layer]:
+        """Dense, normalization, activation, dropout: the last three where they are asked for."""
+        norm = normalization(self.normalization, f"{name}_normalization", channels=units)
+        layers = [
+            keras.layers.Dense(
+                units, use_bias=not _centers(norm), name=f"{name}_dense", **self._kernel(f"{name}_dense")
+            ),
+            norm,
+            activation(self.activation, f"{name}_activation", self.seed),
+            dropout(self.dropout, f"{name}_dropout", self.seed),
+        ]
+        return [layer for layer in layers if layer is not None]
+
+    def convolution(
+        self, width: int, block: str, number: int, *, size: int = 3, strides: int = 1, padding: str = "same"
+    ) -> list[keras.Layer]:
+        """A convolution and its normalization, the `number`-th of `block`."""
+        name = f"{block}_convolution{number}"
+        norm = normalization(self.normalization, f"{block}_normalization{number}", channels=width)
+        kernel = self._kernel(name, spatial=True)
+        layers = [
+            keras.layers.Conv2D(
+                width, size, strides=strides, padding=padding, use_bias=not _centers(norm), name=name, **kernel
+            ),
+            norm,
+        ]
+        return [layer for layer in layers if layer is not None]
+
+    def spatial_activation(self, name: str) -> list[keras.Layer]:
+        """The activation of feature maps, in a list that is empty for the identity."""
+        layer = activation(self.activation, name, self.seed, spatial=True)
+        return [] if layer is None else [layer]
+
+    def spatial_dropout(self, name: str) -> list[keras.Layer]:
+        """The dropout of feature maps, in a list that is empty without dropout."""
+        layer = dropout(self.dropout, name, self.seed, spatial=True)
+        return [] if layer is None else [layer]
+
+    def head(self, classes: int, output: str = "softmax") -> list[keras.Layer]:
+        """`head`, dense, and `probabilities`, which is float32 also under a mixed precision policy."""
+        classes = whole_number("classes", classes, minimum=2 if output == "softmax" else 1)
+        return [
+            keras.layers.Dense(classes, name="head", **self._kernel("head")),
+            keras.layers.Activation(output, dtype="float32", name="probabilities"),
+        ]
+
+    def _kernel(self, name: str, *, spatial: bool = False) -> dict[str, Any]:
+        return {
+            "kernel_initializer": initializer(self.initializer, f"{name}/kernel", self.seed),
+            "kernel_regularizer": regularizer(self.regularizer, f"{name}/kernel", spatial=spatial),
+        }
+
+
+def through(x: keras.KerasTensor, layers: Iterable[keras.Layer]) -> keras.KerasTensor:
+    """What `layers`, one after the other, make of `x`."""
+    for layer in layers:
+        x = layer(x)
+    return x
+
+
+def _centers(norm: keras.Layer | None) -> bool:
+    return bool(getattr(norm, "center", False))

@@ -1,0 +1,162 @@
+"""The search file: one typed YAML document that says what to search, how, and for how long."""
+
+import pathlib
+import re
+from typing import Annotated, Any, Literal, Self
+
+import pydantic
+from pydantic import Field
+
+from kerastrain._core import dotted_path, problems, yaml_document
+from kerastrain._core.errors import InputError, closest
+from kerastrain._core.registry import PositiveFloat, PositiveInt, problem
+from kerastrain.tuning.objective import Objective
+from kerastrain.tuning.parameters import Parameter, holds, parameter
+
+_CLOCK = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?\Z")
+
+
+class _Section(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid", strict=True, populate_by_name=True)
+
+
+class Strategy(_Section):
+    """Which points of the space are tried: `random`, or every one of a `grid`."""
+
+    strategy: Literal["random", "grid"]
+    max_trials: Annotated[int, Field(ge=1, le=100_000)]
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+
+
+class Budget(_Section):
+    """How long: `epochs` of each trial instead of the recipe's, and a `wall_clock` after which no trial starts."""
+
+    epochs: PositiveInt | None = None
+    wall_clock: PositiveFloat | str | None = None
+
+    @pydantic.field_validator("wall_clock")
+    @classmethod
+    def _is_a_time(cls, value: float | str | None) -> float | str | None:
+        if isinstance(value, str) and not _seconds(value):
+            raise problem((), "expected seconds, or a time such as `90s`, `30m` or `1h30m`", value)
+        return value
+
+    @property
+    def wall_clock_seconds(self) -> float | None:
+        """`wall_clock` as a number."""
+        return _seconds(self.wall_clock) if isinstance(self.wall_clock, str) else self.wall_clock
+
+
+class SearchConfig(_Section):
+    """A whole search. `load_config` reads it from a file and reports file:line.
+
+    Args:
+        schema: 1.
+        name: of the search, and of its folder.
+        recipe: the name of a shipped recipe, or a path relative to the search file.
+        objective: `metric` (`val_loss`, `val_accuracy`, ...) and `mode` (`min`, `max`).
+        search: `strategy` (`random`, `grid`), `max_trials`, `seed`.
+        budget: `epochs` and `wall_clock`, both optional.
+        space: dotted path into the recipe -> `{type: float | int | choice | bool, ...}`.
+    """
+
+    schema_: Literal[1] = Field(1, alias="schema")
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$")]
+    recipe: Annotated[str, Field(min_length=1)]
+    objective: Objective
+    search: Strategy
+    budget: Budget = Budget()
+    space: Annotated[
+        dict[str, Annotated[Parameter, pydantic.PlainValidator(parameter)]], Field(min_length=1, max_length=100)
+    ]
+    _source: yaml_document.Document | None = pydantic.PrivateAttr(None)
+
+    @pydantic.field_validator("space")
+    @classmethod
+    def _is_a_space(cls, space: dict[str, Parameter]) -> dict[str, Parameter]:
+        for path, item in space.items():
+            try:
+                dotted_path.parse(path)
+            except InputError as error:
+                raise problem((path,), str(error).rstrip(".")) from None
+            for parent, values in item.when.items():
+                _check_condition(space, path, parent, values)
+        _refuse_circles(space)
+        return space
+
+    @pydantic.model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.budget.epochs is not None and "training.epochs" in self.space:
+            raise problem(("space", "training.epochs"), "`budget.epochs` sets it for every trial; drop one of the two")
+        if self.search.strategy == "grid":
+            for path, item in self.space.items():
+                if item.points() is None:
+                    raise problem(("space", path), "a grid needs the points of a range: add `num`, `step` or `values`")
+        return self
+
+    @property
+    def source(self) -> yaml_document.Document:
+        """The file that it was read from, for the places of errors."""
+        return self._source or yaml_document.Document("search configuration", self.plain(), {})
+
+    @property
+    def folder(self) -> pathlib.Path:
+        """Where a relative recipe path starts."""
+        return pathlib.Path(self._source.source).parent if self._source else pathlib.Path()
+
+    def with_max_trials(self, max_trials: int) -> "SearchConfig":
+        """A copy with another number of trials."""
+        data = dotted_path.replaced(self.plain(), "search.max_trials", max_trials)
+        changed: SearchConfig = problems.validated(SearchConfig, yaml_document.Document("--max-trials", data, {}))
+        changed._source = self._source
+        return changed
+
+    def plain(self) -> dict[str, Any]:
+        """Plain data: defaults filled in, each parameter as it was written."""
+        sections = self.model_dump(by_alias=True, exclude={"space"})
+        return {**sections, "space": {path: item.plain() for path, item in self.space.items()}}
+
+
+def load_config(path: str | pathlib.Path) -> SearchConfig:
+    """Read a search file.
+
+    Raises:
+        InputError: one line a problem: file:line, key, expected, received, closest match.
+    """
+    document = yaml_document.read(pathlib.Path(path))
+    config: SearchConfig = problems.validated(SearchConfig, document)
+    config._source = document
+    return config
+
+
+def _seconds(text: str) -> float:
+    match = _CLOCK.match(text)
+    if match is None:
+        return 0.0
+    return sum(float(number or 0) * unit for number, unit in zip(match.groups(), (3600, 60, 1), strict=True))
+
+
+def _check_condition(space: dict[str, Parameter], path: str, parent: str, values: list[Any]) -> None:
+    place = (path, "when", parent)
+    if parent not in space:
+        raise problem(place, f"not a key of the space.{closest(parent, space)} Expected one of: {', '.join(space)}")
+    points = space[parent].points()
+    if points is None:
+        raise problem(place, f"`{parent}` is a continuous range; a condition needs a parameter with a list of values")
+    if not values:
+        raise problem(place, f"expected one or more values of `{parent}`", values)
+    for value in values:
+        if not holds(points, value):
+            raise problem(place, f"`{parent}` never takes this value", value)
+
+
+def _refuse_circles(space: dict[str, Parameter]) -> None:
+    for start in space:
+        reached, waiting = set(), list(space[start].when)
+        while waiting:
+            path = waiting.pop()
+            if path == start:
+                raise problem((start, "when"), "the conditions go round in a circle back to the parameter itself")
+            if path not in reached:
+                reached.add(path)
+                waiting.extend(space[path].when)

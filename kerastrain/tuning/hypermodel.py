@@ -1,0 +1,62 @@
+"""What keras-tuner builds and fits: the recipe that a trial's values make."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import keras_tuner
+
+from kerastrain import experiments, topologies
+from kerastrain.tuning.space import Space
+from kerastrain.tuning.trial_recipes import TrialRecipes
+
+
+class RecipeHyperModel(keras_tuner.HyperModel):
+    """Trains the recipe of a trial just as `kerastrain train` would train it alone, from the same seed.
+
+    The data is loaded once, and again only when a trial asks for other data.
+
+    Args:
+        space: the parameters that are searched.
+        recipes: values of a trial -> recipe.
+    """
+
+    def __init__(self, space: Space, recipes: TrialRecipes) -> None:
+        super().__init__()
+        self.space = space
+        self.recipes = recipes
+        self._prepared: tuple[tuple[Any, ...], experiments.PreparedData] | None = None
+
+    def declare_hyperparameters(self, hp: keras_tuner.HyperParameters) -> None:
+        """Add the space to `hp`."""
+        self.space.declare(hp)
+
+    def recipe(self, hp: keras_tuner.HyperParameters) -> experiments.Recipe:
+        """The recipe of the values in `hp`."""
+        return self.recipes.fill(self.space.decode(hp.values))
+
+    def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
+        """A fresh compiled model."""
+        recipe = self.recipe(hp)
+        return experiments.build(recipe, self.data(recipe))
+
+    def fit(
+        self,
+        hp: keras_tuner.HyperParameters,
+        model: keras.Model,
+        *args: Any,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
+        **kwargs: Any,
+    ) -> experiments.Training:
+        """The whole training of the trial."""
+        recipe = self.recipe(hp)
+        return experiments.fit(recipe, model, self.data(recipe), callbacks=callbacks)
+
+    def data(self, recipe: experiments.Recipe) -> experiments.PreparedData:
+        """The data of a recipe."""
+        source, form = recipe.data, topologies.DATA_FORMS[recipe.model["topology"]]
+        key = (source.name, source.validation, source.train_limit, form, recipe.training.seed)
+        if self._prepared is None or self._prepared[0] != key:
+            self._prepared = None  # Lets the old data go before the new is loaded.
+            self._prepared = (key, experiments.prepare(recipe))
+        return self._prepared[1]

@@ -1,0 +1,55 @@
+"""What a search makes small or large: a metric of the validation data, at its best epoch."""
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, Self
+
+import pydantic
+
+from kerastrain._core.errors import closest
+from kerastrain._core.registry import problem
+
+# The metrics that a task's compiled model reports on its validation data, and which way each is better.
+METRICS: dict[str, dict[str, str]] = {
+    "multiclass": {"val_loss": "min", "val_accuracy": "max"},
+    "multilabel": {"val_loss": "min", "val_accuracy": "max", "val_f1_score": "max"},
+}
+_DIRECTIONS = {metric: mode for metrics in METRICS.values() for metric, mode in metrics.items()}
+
+
+class Objective(pydantic.BaseModel):
+    """The metric, and whether its smallest or its largest value is the best."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    metric: str
+    mode: Literal["min", "max"]
+
+    @pydantic.model_validator(mode="after")
+    def _on_validation_data(self) -> Self:
+        known = ", ".join(f"`{name}`" for name in _DIRECTIONS)
+        if self.metric not in _DIRECTIONS:
+            near = closest(f"val_{self.metric}" if f"val_{self.metric}" in _DIRECTIONS else self.metric, _DIRECTIONS)
+            message = f"not a metric of the validation data.{near} Expected {known}"
+            raise problem(("metric",), message, self.metric)
+        if self.mode != _DIRECTIONS[self.metric]:
+            message = f"`{self.metric}` is better the {'smaller' if self.mode == 'max' else 'larger'} it is"
+            raise problem(("mode",), f"{message}; expected `{_DIRECTIONS[self.metric]}`", self.mode)
+        return self
+
+    @property
+    def worst(self) -> float:
+        """What an engine is told of a trial that has no value."""
+        return math.inf if self.mode == "min" else -math.inf
+
+    def best(self, history: Iterable[Mapping[str, Any]]) -> tuple[float, int] | None:
+        """The best finite value and its epoch, the first of equals; None where there is none."""
+        pairs = [(float(row[self.metric]), int(row["epoch"])) for row in history if self.metric in row]
+        finite = [pair for pair in pairs if math.isfinite(pair[0])]
+        return min(finite, key=lambda pair: (self.sortable(pair[0]), pair[1])) if finite else None
+
+    def sortable(self, value: float | None) -> float:
+        """A number that is smaller the better `value` is."""
+        if value is None:
+            return math.inf
+        return value if self.mode == "min" else -value

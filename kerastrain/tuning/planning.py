@@ -1,0 +1,110 @@
+"""What a search is going to do, known and checked before its first trial."""
+
+import dataclasses
+import itertools
+import json
+from typing import Any
+
+import keras_tuner
+
+from kerastrain import experiments
+from kerastrain._core.errors import InputError
+from kerastrain.tuning.config import SearchConfig
+from kerastrain.tuning.draws import Values, combinations, drawn_untried, identity, size
+from kerastrain.tuning.objective import METRICS
+from kerastrain.tuning.oracles import GridOracle, RandomOracle, grid_points
+from kerastrain.tuning.space import Space
+from kerastrain.tuning.trial_recipes import TrialRecipes, check_space, trial_recipes
+
+_SMOKE_TRIALS = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """A valid search.
+
+    config: the search file, with what the command line changed.
+    space: its parameters.
+    recipes: values of a trial -> recipe.
+    base: the recipe before any value of the space is set.
+    trials: recipe values of every trial, in order.
+    exhausted: whether they are every point of the space, and fewer than were asked for.
+    """
+
+    config: SearchConfig
+    space: Space
+    recipes: TrialRecipes
+    base: experiments.Recipe
+    trials: tuple[dict[str, Any], ...]
+    exhausted: bool
+
+    def oracle(self) -> RandomOracle | GridOracle:
+        """The keras-tuner oracle that hands out `trials`."""
+        kind = GridOracle if self.config.search.strategy == "grid" else RandomOracle
+        objective = self.config.objective
+        return kind(
+            objective=keras_tuner.Objective(objective.metric, objective.mode),
+            max_trials=len(self.trials),
+            hyperparameters=self.space.hyperparameters(),
+            seed=self.config.search.seed,
+            allow_new_entries=False,
+            tune_new_entries=False,
+        )
+
+
+def plan(config: SearchConfig, *, data: str | None = None, max_trials: int | None = None, smoke: bool = False) -> Plan:
+    """Check a search whole: every parameter against the recipe, and the recipe of every trial.
+
+    Raises:
+        InputError: one line with file:line, key, what was expected and what was received.
+    """
+    if max_trials is not None:
+        config = config.with_max_trials(max_trials)
+    recipes = trial_recipes(config, data=data, smoke=smoke)
+    base = recipes.fill({})
+    _check_metric(config, base)
+    check_space(config, recipes)
+    space = Space(config.space)
+    limit = min(config.search.max_trials, _SMOKE_TRIALS) if smoke else config.search.max_trials
+    trials = tuple(space.decode(values) for values in _points(config, space, limit))
+    for number, chosen in enumerate(trials, start=1):
+        try:
+            recipes.fill(chosen)
+        except InputError as error:
+            values = ", ".join(f"{path} = {json.dumps(value)}" for path, value in chosen.items())
+            raise InputError(
+                f"{config.source.where(('space',))}: `space`: the values of trial {number} do not go together "
+                f"({values}): {error} Keep them apart with `when`."
+            ) from None
+    return Plan(config, space, recipes, base, trials, exhausted=len(trials) < limit)
+
+
+def _points(config: SearchConfig, space: Space, limit: int) -> list[Values]:
+    """keras-tuner's values of at most `limit` trials."""
+    declared, search = space.hyperparameters().space, config.search
+    if search.strategy == "grid":
+        count = size(declared, grid_points)
+        if count > search.max_trials:
+            raise InputError(
+                f"{config.source.where(('search', 'max_trials'))}: `search.max_trials`: the grid has {count} "
+                f"combinations. Received: {search.max_trials}. Raise it, or give fewer points."
+            )
+        return list(itertools.islice(combinations(declared, grid_points), limit))
+    found: list[Values] = []
+    tried: set[str] = set()
+    for number in range(1, limit + 1):
+        values = drawn_untried(declared, search.seed, number, tried)
+        if values is None:
+            break
+        found.append(values)
+        tried.add(identity(values))
+    return found
+
+
+def _check_metric(config: SearchConfig, base: experiments.Recipe) -> None:
+    known = METRICS[base.task]
+    if config.objective.metric not in known:
+        raise InputError(
+            f"{config.source.where(('objective', 'metric'))}: `objective.metric`: a {base.task} recipe yields "
+            f'{", ".join(known)}. Received: "{config.objective.metric}".'
+        )

@@ -1,0 +1,130 @@
+"""What a search remembers of its trials, and how that is written down."""
+
+import csv
+import dataclasses
+import io
+import json
+import math
+import pathlib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from kerastrain.tuning.objective import Objective
+
+COMPLETED, DIVERGED, FAILED = "completed", "diverged", "failed"
+
+
+@dataclasses.dataclass(frozen=True)
+class TrialRecord:
+    """One finished trial.
+
+    number: from 1, in the order of the search.
+    parameters: dotted path -> value, those that were active.
+    status: `completed`; `diverged`, its loss or every value of its objective was not finite; `failed`, see `message`.
+    value: the objective at its best epoch; None unless completed.
+    epoch: that epoch, from 0 as in `history`.
+    seconds: of building and training.
+    history: one row an epoch, as `experiments.Training` has them.
+    message: why it has no value.
+    """
+
+    number: int
+    parameters: dict[str, Any]
+    status: str
+    value: float | None
+    epoch: int | None
+    seconds: float
+    history: list[dict[str, Any]]
+    message: str | None = None
+
+    def summary(self) -> dict[str, Any]:
+        """Plain data without the history."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "history"}
+
+
+@dataclasses.dataclass(frozen=True)
+class SearchResult:
+    """What `search` returns.
+
+    folder: where it is all written.
+    status: `finished` or `interrupted`.
+    ended_by: `max_trials`, `exhausted` (every point of the space was tried), `wall_clock`, `SIGINT` or `SIGTERM`.
+    objective: metric and mode.
+    trials: in the order they ran.
+    seconds: wall time of the whole search.
+    """
+
+    folder: pathlib.Path
+    status: str
+    ended_by: str
+    objective: Objective
+    trials: list[TrialRecord]
+    seconds: float
+
+    @property
+    def best(self) -> TrialRecord | None:
+        """The completed trial of the best value, the first of equals."""
+        return best(self.trials, self.objective)
+
+    @property
+    def best_recipe_path(self) -> pathlib.Path | None:
+        """The recipe of the best trial, for `kerastrain train`."""
+        return self.folder / "best_recipe.yaml" if self.best is not None else None
+
+    def summary(self) -> dict[str, Any]:
+        """The search in one JSON object, as the command line prints it."""
+        found = self.best
+        return {
+            "search": str(self.folder),
+            "status": self.status,
+            "ended_by": self.ended_by,
+            "objective": self.objective.model_dump(),
+            "trials": len(self.trials),
+            "best": None if found is None else {key: found.summary()[key] for key in _BEST},
+            "best_recipe": None if found is None else str(self.best_recipe_path),
+            "seconds": self.seconds,
+        }
+
+
+_BEST = ("number", "value", "epoch", "parameters")
+
+
+def best(records: Iterable[TrialRecord], objective: Objective) -> TrialRecord | None:
+    """The completed record of the best value, the first of equals; None where there is none."""
+    completed = [record for record in records if record.status == COMPLETED]
+    return min(completed, key=lambda record: objective.sortable(record.value), default=None)
+
+
+def table_csv(records: Sequence[TrialRecord], paths: Iterable[str]) -> str:
+    """One row a trial: number, status, value, epoch, seconds, then each parameter; an inactive one is left empty."""
+    columns = list(paths)
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(["number", "status", "value", "epoch", "seconds", *columns])
+    for record in records:
+        values = [_cell(record.parameters[path]) if path in record.parameters else "" for path in columns]
+        writer.writerow([record.number, record.status, record.value, record.epoch, record.seconds, *values])
+    return stream.getvalue()
+
+
+def history_lines(records: Iterable[TrialRecord]) -> str:
+    """One JSON object a line for each epoch of each trial; a value that is not finite is null."""
+    rows = [{"trial": record.number, **_finite(row)} for record in records for row in record.history]
+    return "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows)
+
+
+def recorded(summaries: Iterable[dict[str, Any]], history: str) -> list[TrialRecord]:
+    """The records that `TrialRecord.summary` and `history_lines` were made of."""
+    rows: dict[int, list[dict[str, Any]]] = {}
+    for line in history.splitlines():
+        row = json.loads(line)
+        rows.setdefault(row.pop("trial"), []).append(row)
+    return [TrialRecord(**summary, history=rows.get(summary["number"], [])) for summary in summaries]
+
+
+def _cell(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _finite(row: dict[str, Any]) -> dict[str, Any]:
+    return {key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in row.items()}

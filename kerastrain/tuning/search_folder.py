@@ -1,0 +1,137 @@
+"""The folder of a search, and the rules of starting in one."""
+
+import contextlib
+import hashlib
+import json
+import pathlib
+import shutil
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from kerastrain import experiments
+from kerastrain._core import atomic_files, machine, yaml_document
+from kerastrain._core.errors import RefusedError
+from kerastrain.experiments.recipe import differences
+from kerastrain.tuning.objective import Objective
+from kerastrain.tuning.planning import Plan
+from kerastrain.tuning.records import SearchResult, TrialRecord, best, history_lines, recorded, table_csv
+
+CONFIG, SUMMARY, TRIALS, HISTORY = "search.yaml", "search.json", "trials.csv", "history.jsonl"
+BEST_RECIPE, ENGINE = "best_recipe.yaml", "keras_tuner"
+_OURS = (SUMMARY, TRIALS, HISTORY, BEST_RECIPE, ENGINE, CONFIG)
+
+
+class SearchFolder:
+    """One directory a search: search.yaml, trials.csv, history.jsonl, best_recipe.yaml, search.json.
+
+    Every file is replaced whole after each trial; search.json comes last, and says whether the search is finished.
+    """
+
+    def __init__(self, path: pathlib.Path, plan: Plan) -> None:
+        self.path = path
+        self.plan = plan
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder for this process. Raises RefusedError when another process holds it."""
+        with experiments.RunFolder(self.path).locked():
+            yield
+
+    def open(self, *, overwrite: bool) -> SearchResult | None:
+        """Begin the search here, or hand back the result of the same search when it is finished.
+
+        Raises:
+            RefusedError: the folder holds another search (naming the fields), an unfinished one, or something else.
+        """
+        if overwrite and (self.path / CONFIG).exists():
+            self._clear()
+        if not (self.path / CONFIG).exists():
+            others = sorted(entry.name for entry in self.path.iterdir() if entry.name != ".lock")
+            if others:
+                raise RefusedError(
+                    f"{self.path}: is not empty and is not a search folder (it holds `{others[0]}`). "
+                    "Choose another --out."
+                )
+            atomic_files.write_text(self.path / CONFIG, yaml_document.dump(_resolved(self.plan)))
+            self.write([], status="running", ended_by=None, seconds=0.0)
+            return None
+        summary = self._summary()
+        rows = differences(summary["identity"], identity(self.plan))
+        if rows:
+            raise RefusedError(
+                f"{self.path}: holds another search. It differs in {'; '.join(rows[:8])}. "
+                "Choose another --out, or --overwrite."
+            )
+        if summary["status"] == "finished":
+            return self._recorded(summary)
+        raise RefusedError(
+            f"{self.path}: holds an unfinished search, which cannot be continued. "
+            "Use --overwrite to start it again, or choose another --out."
+        )
+
+    def write(self, records: Sequence[TrialRecord], *, status: str, ended_by: str | None, seconds: float) -> None:
+        """All files, as they stand after `records`."""
+        paths = self.plan.space.parameters
+        found = best(records, self.plan.config.objective)
+        if found is not None:
+            recipe = self.plan.recipes.fill(found.parameters)
+            atomic_files.write_text(self.path / BEST_RECIPE, recipe.to_yaml())
+        atomic_files.write_text(self.path / TRIALS, table_csv(records, paths))
+        atomic_files.write_text(self.path / HISTORY, history_lines(records))
+        summary = {
+            "status": status,
+            "ended_by": ended_by,
+            "objective": self.plan.config.objective.model_dump(),
+            "trials": [record.summary() for record in records],
+            "best": None if found is None else found.summary(),
+            "best_recipe": None if found is None else BEST_RECIPE,
+            "seconds": seconds,
+            "identity": identity(self.plan),
+            "versions": machine.versions(),
+            "machine": machine.facts(),
+        }
+        atomic_files.write_json(self.path / SUMMARY, summary)
+
+    def _recorded(self, summary: dict[str, Any]) -> SearchResult:
+        try:
+            trials = recorded(summary["trials"], (self.path / HISTORY).read_text(encoding="utf-8"))
+            objective = Objective.model_validate(summary["objective"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise RefusedError(f"{self.path}: its records cannot be read ({error}). Use --overwrite.") from None
+        return SearchResult(self.path, summary["status"], summary["ended_by"], objective, trials, summary["seconds"])
+
+    def _summary(self) -> dict[str, Any]:
+        path = self.path / SUMMARY
+        try:
+            summary: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            _ = summary["identity"], summary["status"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise RefusedError(f"{path}: cannot be read ({error}). Use --overwrite to search again.") from None
+        return summary
+
+    def _clear(self) -> None:
+        """Remove what a search wrote, and nothing else."""
+        for name in _OURS:
+            target = self.path / name
+            if target.is_dir():
+                shutil.rmtree(target)
+            else:
+                target.unlink(missing_ok=True)
+
+
+def identity(plan: Plan) -> dict[str, Any]:
+    """What makes two searches the same: every key of the search file, and of the recipe that it names."""
+    return {**plan.config.plain(), "recipe": plan.base.plain(), "trials": len(plan.trials)}
+
+
+def _resolved(plan: Plan) -> dict[str, Any]:
+    """The search file as it can be run again from any folder."""
+    recipe = plan.config.recipe
+    place = recipe if recipe in experiments.shipped() else str(pathlib.Path(plan.recipes.document.source).resolve())
+    return {**plan.config.plain(), "recipe": place}
+
+
+def default_folder(plan: Plan) -> pathlib.Path:
+    """`searches/NAME-HASH`: the same search comes back to its folder, a changed one gets its own."""
+    digest = hashlib.sha256(json.dumps(identity(plan), sort_keys=True).encode()).hexdigest()
+    return pathlib.Path("searches") / f"{plan.config.name}-{digest[:8]}"

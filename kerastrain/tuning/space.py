@@ -1,0 +1,80 @@
+"""The space of a search file on keras-tuner's HyperParameters, and the way from drawn values to a recipe's keys."""
+
+import contextlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import keras_tuner
+
+from kerastrain._core import dotted_path
+from kerastrain.tuning.parameters import ChoiceParameter, IntParameter, Parameter, same
+
+
+class Space:
+    """Parameters by dotted path, each after those that it is conditional on.
+
+    keras-tuner's choices are of one plain type and never null, so a `choice` goes in as JSON text, and `decode` brings
+    it back. A range with points goes in as the list of its points, which keeps its ends exact; only a range without
+    them goes in as a `Float` or `Int`.
+
+    Args:
+        parameters: path -> parameter, as `SearchConfig.space` has them: conditions known and without circles.
+    """
+
+    def __init__(self, parameters: Mapping[str, Parameter]) -> None:
+        self.parameters: dict[str, Parameter] = {}
+        waiting = list(parameters)
+        while waiting:
+            path = next(path for path in waiting if all(parent in self.parameters for parent in parameters[path].when))
+            waiting.remove(path)
+            self.parameters[path] = parameters[path]
+
+    def declare(self, hyperparameters: keras_tuner.HyperParameters) -> None:
+        """Add every parameter to `hyperparameters`, with its conditions."""
+        for path, parameter in self.parameters.items():
+            with contextlib.ExitStack() as conditions:
+                for parent, values in parameter.when.items():
+                    encoded = [_encode(self.parameters[parent], value) for value in values]
+                    conditions.enter_context(hyperparameters.conditional_scope(parent, encoded))
+                _declare(hyperparameters, path, parameter)
+
+    def hyperparameters(self) -> keras_tuner.HyperParameters:
+        """A fresh keras-tuner space of these parameters."""
+        made = keras_tuner.HyperParameters()
+        self.declare(made)
+        return made
+
+    def decode(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The recipe's values of keras-tuner's active `values`, in the order of the space."""
+        return {
+            path: json.loads(values[path]) if isinstance(parameter, ChoiceParameter) else values[path]
+            for path, parameter in self.parameters.items()
+            if path in values
+        }
+
+
+def overrides(chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """`chosen` in an order in which they can be set one by one: `optimizer.rule` before `optimizer.rule.momentum`."""
+    return {path: chosen[path] for path in sorted(chosen, key=lambda path: len(dotted_path.parse(path)))}
+
+
+def _encode(parameter: Parameter, value: Any) -> Any:
+    # The point itself, not the value that equals it: 1 and 1.0 are different texts.
+    point = next((point for point in parameter.points() or () if same(point, value)), value)
+    return json.dumps(point) if isinstance(parameter, ChoiceParameter) else point
+
+
+def _declare(hyperparameters: keras_tuner.HyperParameters, path: str, parameter: Parameter) -> None:
+    if isinstance(parameter, ChoiceParameter):
+        hyperparameters.Choice(path, [json.dumps(value) for value in parameter.values], ordered=False)
+        return
+    points = parameter.points()
+    if points == (False, True):
+        hyperparameters.Boolean(path)
+    elif isinstance(points, list):
+        hyperparameters.Choice(path, points)
+    elif isinstance(parameter, IntParameter):
+        hyperparameters.Int(path, parameter.min, parameter.max, sampling=parameter.scale)
+    else:
+        hyperparameters.Float(path, parameter.min, parameter.max, sampling=parameter.scale)

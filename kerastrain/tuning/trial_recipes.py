@@ -1,0 +1,91 @@
+"""From the values of a trial to the recipe that it trains."""
+
+import dataclasses
+import json
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+from kerastrain import experiments
+from kerastrain._core import yaml_document
+from kerastrain._core.errors import InputError, closest
+from kerastrain.tuning.config import SearchConfig
+from kerastrain.tuning.space import overrides
+
+
+@dataclasses.dataclass(frozen=True)
+class TrialRecipes:
+    """A recipe file, and what the search sets in it whatever the trial.
+
+    document: the recipe as it was read, so that shorthands in it stay shorthands.
+    fixed: dotted path -> value, the same for every trial.
+    smoke: make every recipe tiny.
+    """
+
+    document: yaml_document.Document
+    fixed: Mapping[str, Any]
+    smoke: bool = False
+
+    def fill(self, chosen: Mapping[str, Any]) -> experiments.Recipe:
+        """The recipe with `chosen` (dotted path -> value) in it. Raises InputError when it is not a valid recipe."""
+        recipe = experiments.from_document(self.document, {**self.fixed, **overrides(chosen)})
+        return experiments.smoke(recipe) if self.smoke else recipe
+
+
+def trial_recipes(config: SearchConfig, *, data: str | None = None, smoke: bool = False) -> TrialRecipes:
+    """The recipe that `config` names, with its budget and `data` set.
+
+    Raises:
+        InputError: there is no such recipe, or something else sets the same key.
+    """
+    fixed: dict[str, Any] = {}
+    if config.budget.epochs is not None:
+        fixed["training.epochs"] = config.budget.epochs
+    if data is not None:
+        if "data.name" in config.space:
+            place = config.source.where(("space", "data.name"))
+            raise InputError(f"{place}: `space.data.name`: --data sets it for every trial; drop one of the two.")
+        fixed["data.name"] = data
+    return TrialRecipes(yaml_document.read(_file(config)), fixed, smoke)
+
+
+def check_space(config: SearchConfig, recipes: TrialRecipes) -> None:
+    """Try the ends of every range and every choice in the recipe, one parameter at a time.
+
+    Raises:
+        InputError: the key of the space, its value, and what the recipe says to it; or a metric that its task lacks.
+    """
+    recipes.fill({})
+    for path, parameter in config.space.items():
+        parents = _parents(config, path)
+        for value in parameter.extremes():
+            try:
+                recipes.fill({**parents, path: value})
+            except InputError as error:
+                place = config.source.where(("space", path))
+                given = "".join(f", with {parent} = {json.dumps(held)}" for parent, held in parents.items())
+                raise InputError(
+                    f"{place}: `space.{path}`: the recipe refuses {json.dumps(value)}{given}: {error}"
+                ) from None
+
+
+def _file(config: SearchConfig) -> pathlib.Path:
+    known = experiments.shipped()
+    if config.recipe in known:
+        return known[config.recipe]
+    path = config.folder / config.recipe
+    if not path.is_file():
+        raise InputError(
+            f"{config.source.where(('recipe',))}: `recipe`: expected a shipped recipe ({', '.join(known)}) or the path "
+            f'of a file, relative to the search file. Received: "{config.recipe}".{closest(config.recipe, known)}'
+        )
+    return path
+
+
+def _parents(config: SearchConfig, path: str) -> dict[str, Any]:
+    """Values that make `path` active."""
+    found: dict[str, Any] = {}
+    for parent, values in config.space[path].when.items():
+        found.update(_parents(config, parent))
+        found[parent] = values[0]
+    return found
