@@ -9,7 +9,7 @@ from kerastrain.datasets.shapes import SHAPES, Plane, rounded_cosine
 
 CLASS_NAMES = tuple(shape.__name__ for shape in SHAPES)
 
-_CHUNK = 50  # images drawn at once, so that the planes stay in the processor's cache
+_CHUNK = 100  # images drawn at once, so that the planes stay in the processor's cache
 _CLUTTER = 3  # small patches per image
 _COSINES = np.array([rounded_cosine(degrees) for degrees in range(360)], np.float32)
 

@@ -13,7 +13,9 @@ class Batches(keras.utils.PyDataset):
 
     `fit(shuffle=True)` takes its order from global state (and after `set_random_seed` repeats one permutation every
     epoch on TensorFlow); here epoch e always sees the permutation of (seed, e), and an image's crop and flip are
-    functions of (seed, e, image), so that a batch can be made again at any time.
+    functions of (seed, e, image), so that a batch can be made again at any time. `start` sets the epoch: Keras calls
+    `on_epoch_end` also before the first one, so epochs cannot be counted by it. Fit with `shuffle=False`, else Keras
+    permutes the batches from Python's global random state.
 
     Args:
         inputs: array `(samples, ...)`, or a dictionary of such arrays.
@@ -49,8 +51,7 @@ class Batches(keras.utils.PyDataset):
         else:
             self.bounds = np.minimum(np.arange(self.length + 1) * batch_size, samples)
         self.weighted = even and samples % self.length != 0
-        self.epoch = 0
-        self._draw()
+        self.start(0)
 
     def __len__(self) -> int:
         return self.length
@@ -67,17 +68,13 @@ class Batches(keras.utils.PyDataset):
         weight = len(chosen) * self.length / len(self.labels)
         return inputs, self.labels[chosen], np.full(len(chosen), weight, np.float32)
 
-    def on_epoch_end(self) -> None:
-        self.epoch += 1
-        self._draw()
-
-    def _draw(self) -> None:
-        """Everything random about an epoch, for all samples at once: a few milliseconds an epoch."""
+    def start(self, epoch: int) -> None:
+        """Draw everything random about `epoch`, for all samples at once: a few milliseconds an epoch."""
         samples = len(self.labels)
-        self.order = np.random.default_rng([self.seed, self.epoch, 0]).permutation(samples)
-        generator = np.random.default_rng([self.seed, self.epoch, 1])
+        self.order = np.random.default_rng([self.seed, epoch, 0]).permutation(samples)
+        generator = np.random.default_rng([self.seed, epoch, 1])
         self.offsets = generator.integers(0, 2 * self.crop + 1, (samples, 2), dtype=np.int32) if self.crop else None
-        self.flipped = flip_mask(self.flip, samples, seed=self.seed, epoch=self.epoch)
+        self.flipped = flip_mask(self.flip, samples, seed=self.seed, epoch=epoch)
 
     def _augmented(self, images: np.ndarray, chosen: np.ndarray) -> np.ndarray:
         if self.offsets is not None:

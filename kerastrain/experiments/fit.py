@@ -84,6 +84,7 @@ def fit(
     recorder, interruption = EpochRecorder(), Interruption()
     batches = training_batches(recipe, data)
     everything = [
+        keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: batches.start(epoch)),
         *build_callbacks(recipe.callbacks, folder),
         recorder,
         *callbacks,
@@ -97,6 +98,7 @@ def fit(
             validation_data=data.validation,
             validation_batch_size=EVALUATION_BATCH,
             callbacks=everything,
+            shuffle=False,
             verbose=0,
         )
     seconds = time.perf_counter() - start

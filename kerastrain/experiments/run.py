@@ -55,7 +55,7 @@ def run(
     """
     folder = RunFolder(pathlib.Path(out) if out is not None else default_folder(recipe))
     with folder.locked():
-        finished = folder.open(recipe.plain(), recipe.to_yaml(), overwrite=overwrite)
+        finished = folder.finished(recipe.plain(), overwrite=overwrite)
         if finished is not None:
             announce(f"{folder.path}: this run is finished; nothing is trained. Use --overwrite to run it again.")
             return finished
@@ -73,6 +73,8 @@ def _run(
     data = data or prepare(recipe)
     announce(_data_line(data))
     model, execution = build_for_execution(recipe, data)
+    # Not before: what fails on bad input is to leave a folder as it is, so that the same command works once it is mended.
+    folder.begin(recipe.to_yaml())
     announce(f"Model: {recipe.model['topology']}, {model.count_params():,} parameters. Run folder: {folder.path}")
     for reason in execution.reasons:
         announce(f"Chosen: {reason}")

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from kerastrain._core import atomic_files, yaml_document
-from kerastrain._core.errors import RefusedError
+from kerastrain._core.errors import InputError, RefusedError
 from kerastrain.experiments.recipe import differences
 
 RECIPE, RESULT, HISTORY = "recipe.yaml", "result.json", "history.csv"
@@ -47,20 +47,19 @@ class RunFolder:
         finally:
             os.close(handle)
 
-    def open(self, plain: dict[str, Any], yaml: str, *, overwrite: bool) -> dict[str, Any] | None:
-        """Begin the run of a recipe here, or hand back the result of the same recipe when it is finished.
+    def finished(self, plain: dict[str, Any], *, overwrite: bool) -> dict[str, Any] | None:
+        """The result of the same recipe when it is finished here; None where a run may begin. Changes nothing.
 
         Raises:
             RefusedError: the folder holds another recipe (naming the fields), an unfinished run, or something else.
         """
-        if overwrite:
-            self._clear()
         if not (self / RECIPE).exists():
             if others := self._others():
                 raise RefusedError(
                     f"{self.path}: is not empty and is not a run folder (it holds `{others[0]}`). Choose another --out."
                 )
-            atomic_files.write_text(self / RECIPE, yaml)
+            return None
+        if overwrite:
             return None
         self._refuse_other(plain)
         result = self.result()
@@ -71,19 +70,34 @@ class RunFolder:
             "Use --overwrite to start it again, or choose another --out."
         )
 
+    def begin(self, yaml: str) -> None:
+        """Remove what an earlier run wrote, and nothing else, and put the recipe there."""
+        for name in _OURS:
+            target = self / name
+            if target.is_dir() and not target.is_symlink():
+                shutil.rmtree(target)
+            else:
+                target.unlink(missing_ok=True)
+        atomic_files.write_text(self / RECIPE, yaml)
+
     def result(self) -> dict[str, Any] | None:
         """result.json, or None where there is none. Raises RefusedError when it is damaged."""
         path = self / RESULT
         if not path.exists():
             return None
         try:
-            result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            result = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise RefusedError(f"{path}: cannot be read ({error}). Use --overwrite to run again.") from None
+        if not isinstance(result, dict):
+            raise RefusedError(f"{path}: is not the result of a run. Use --overwrite to run again.")
         return result
 
     def _refuse_other(self, plain: dict[str, Any]) -> None:
-        there = yaml_document.read(self / RECIPE).data
+        try:
+            there = yaml_document.read(self / RECIPE).data
+        except InputError as error:
+            raise RefusedError(f"{error} Use --overwrite to run again.") from None
         rows = differences(there if isinstance(there, dict) else {}, plain)
         if rows:
             raise RefusedError(
@@ -93,14 +107,3 @@ class RunFolder:
 
     def _others(self) -> list[str]:
         return sorted(entry.name for entry in self.path.iterdir() if entry.name != LOCK)
-
-    def _clear(self) -> None:
-        """Remove what a run wrote, and nothing else."""
-        if not (self / RECIPE).exists():
-            return
-        for name in _OURS:
-            target = self / name
-            if target.is_dir():
-                shutil.rmtree(target)
-            else:
-                target.unlink(missing_ok=True)

@@ -28,9 +28,9 @@ def convnet(
 ) -> keras.Model:
     """Stages of 3x3 convolutions, pooling between them, global average pooling, softmax: 0.29M weights by default.
 
-    A stage is `blocks` times convolution, normalization, activation, then dropout. The form is VGG's (Simonyan and
-    Zisserman, 2014, arXiv 1409.1556) with batch normalization, and with global average pooling (Lin et al., 2013, arXiv
-    1312.4400) instead of wide dense layers.
+    A stage is `blocks` times convolution, normalization, activation; dropout comes once, behind the last stage. The form
+    is VGG's (Simonyan and Zisserman, 2014, arXiv 1409.1556) with batch normalization, and with global average pooling
+    (Lin et al., 2013, arXiv 1312.4400) instead of wide dense layers.
 
     Args:
         widths: channels of each stage; max pooling halves height and width between stages.
@@ -38,7 +38,7 @@ def convnet(
         activation: a name of `ACTIVATIONS`, a mapping, a function of a tensor, or None for the identity.
         initializer: of every kernel; a name of `INITIALIZERS`, a mapping or a Keras initializer.
         normalization: a name of `NORMALIZATIONS`, a mapping, or None.
-        dropout: at the end of each stage; a rate in [0, 1), a name of `DROPOUTS` in a mapping, or None.
+        dropout: behind the last stage; a rate in [0, 1), a name of `DROPOUTS` in a mapping, or None.
         regularizer: of every kernel; an L2 rate, a name of `REGULARIZERS`, a mapping, a Keras regularizer or None.
         input_shape: `(height, width, channels)`.
         classes: number of classes, at least 2.

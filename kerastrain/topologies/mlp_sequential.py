@@ -46,6 +46,9 @@ def mlp_sequential(
 
     Input shape: `(batch, *input_shape)`, uint8 or float. Output shape: `(batch, classes)`, float32 probabilities.
 
+    Keras begins a Sequential's variable paths with the model's name until the model is saved and loaded, so patterns
+    for paths should not be anchored at the start.
+
     Raises:
         InputError: an argument is outside its range or its name is unknown.
 

@@ -39,7 +39,7 @@ def multi_input(
         activation: a name of `ACTIVATIONS`, a mapping, a function of a tensor, or None for the identity.
         initializer: of every kernel; a name of `INITIALIZERS`, a mapping or a Keras initializer.
         normalization: a name of `NORMALIZATIONS`, a mapping, or None.
-        dropout: at the end of each convolutional stage; the dense layers have none.
+        dropout: behind the last convolutional stage; the dense layers have none.
         regularizer: of every kernel; an L2 rate, a name of `REGULARIZERS`, a mapping, a Keras regularizer or None.
         input_shape: `(height, width, channels)` of the image.
         histogram_size: length of the histogram: channels times bins.

@@ -36,7 +36,7 @@ def multi_label(
         activation: a name of `ACTIVATIONS`, a mapping, a function of a tensor, or None for the identity.
         initializer: of every kernel; a name of `INITIALIZERS`, a mapping or a Keras initializer.
         normalization: a name of `NORMALIZATIONS`, a mapping, or None.
-        dropout: at the end of each stage; a rate in [0, 1), a name of `DROPOUTS` in a mapping, or None.
+        dropout: behind the last stage; a rate in [0, 1), a name of `DROPOUTS` in a mapping, or None.
         regularizer: of every kernel; an L2 rate, a name of `REGULARIZERS`, a mapping, a Keras regularizer or None.
         input_shape: `(height, width, channels)` of the whole, both images together.
         classes: number of classes, at least 1.

@@ -28,7 +28,8 @@ def stepped(minimum: float, maximum: float, step: float, scale: str = "linear") 
         points.append(_CONTEXT.multiply(last, size) if scale == "log" else _CONTEXT.add(last, size))
     if points[-1] != high:
         raise ValueError(
-            f"the steps from {minimum:g} must end at `max`, {maximum:g}; they meet {points[-2]:g} and {points[-1]:g}"
+            f"the steps from {minimum:g} must end at `max`, {maximum:g}; they meet {float(points[-2]):g} and "
+            f"{float(points[-1]):g}"
         )
     return points
 

@@ -12,6 +12,7 @@ from kerastrain._core.errors import closest
 from kerastrain._core.registry import FiniteFloat, PositiveFloat, PositiveInt, problem
 from kerastrain.tuning.exact_range import MAX_POINTS, spaced, stepped
 
+_ORDER = ("type", "min", "max", "scale", "step", "num", "values", "when")
 _BOUND = 2**53  # Beyond it neither a float nor keras-tuner tells whole numbers apart.
 
 Scale = Literal["linear", "log"]
@@ -45,7 +46,7 @@ class _Parameter(pydantic.BaseModel):
 
     def plain(self) -> dict[str, Any]:
         """As the user wrote it, without the defaults."""
-        return {name: value for name, value in self if name in self.model_fields_set}
+        return {name: getattr(self, name) for name in _ORDER if name in self.model_fields_set}
 
 
 class _Range(_Parameter):
@@ -199,7 +200,7 @@ def parameter(value: Any) -> Parameter:
         return model.model_validate(value)
     except pydantic.ValidationError as error:
         items = [{**item, "known": tuple(sorted(model.model_fields))} for item in error.errors(include_url=False)]
-        raise PydanticCustomError("component", "see its parts", {"problems": items}) from None  # type: ignore[arg-type]
+        raise PydanticCustomError("component", "see its parts", {"problems": items}) from None
 
 
 def _decimals(

@@ -58,7 +58,9 @@ def search(
     config = config_or_path if isinstance(config_or_path, SearchConfig) else load_config(config_or_path)
     made = plan(config, data=data, max_trials=max_trials, smoke=smoke)
     folder = SearchFolder(pathlib.Path(out) if out is not None else default_folder(made), made)
-    console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+    # In a log file there is no width to keep to.
+    width = None if sys.stderr.isatty() else 160
+    console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True, width=width)
     with folder.locked():
         result = folder.open(overwrite=overwrite)
         if result is not None:
@@ -70,7 +72,8 @@ def search(
     console.print(trials_table(result.trials, list(made.space.parameters), result.objective))
     if result.status == "finished" and result.best is None:
         raise WorkFailedError(
-            f"{folder.path}: no trial of {len(result.trials)} has a finite {result.objective.metric}."
+            f"{folder.path}: of {len(result.trials)} trials, none has a finite {result.objective.metric} "
+            f"(ended by {result.ended_by})."
         )
     return result
 
@@ -100,9 +103,8 @@ class _Run:
         )
         ended_by = self._search(tuner)
         status = "interrupted" if ended_by in {"SIGINT", "SIGTERM"} else "finished"
-        self._write(status, ended_by)
-        objective = self.plan.config.objective
-        return SearchResult(self.folder.path, status, ended_by, objective, self.records, self._seconds())
+        spent = self._write(status, ended_by)
+        return SearchResult(self.folder.path, status, ended_by, self.plan.config.objective, self.records, spent)
 
     def _search(self, tuner: SearchTuner) -> str:
         try:
@@ -133,8 +135,7 @@ class _Run:
         if self.on_trial is not None:
             self.on_trial(record)
 
-    def _write(self, status: str, ended_by: str | None) -> None:
-        self.folder.write(self.records, status=status, ended_by=ended_by, seconds=self._seconds())
-
-    def _seconds(self) -> float:
-        return round(time.monotonic() - self.start, 3)
+    def _write(self, status: str, ended_by: str | None) -> float:
+        seconds = round(time.monotonic() - self.start, 3)
+        self.folder.write(self.records, status=status, ended_by=ended_by, seconds=seconds)
+        return seconds

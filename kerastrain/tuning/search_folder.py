@@ -45,6 +45,8 @@ class SearchFolder:
         """
         if overwrite and (self.path / CONFIG).exists():
             self._clear()
+            self._begin()
+            return None
         if not (self.path / CONFIG).exists():
             others = sorted(entry.name for entry in self.path.iterdir() if entry.name != ".lock")
             if others:
@@ -52,8 +54,7 @@ class SearchFolder:
                     f"{self.path}: is not empty and is not a search folder (it holds `{others[0]}`). "
                     "Choose another --out."
                 )
-            atomic_files.write_text(self.path / CONFIG, yaml_document.dump(_resolved(self.plan)))
-            self.write([], status="running", ended_by=None, seconds=0.0)
+            self._begin()
             return None
         summary = self._summary()
         rows = differences(summary["identity"], identity(self.plan))
@@ -91,6 +92,10 @@ class SearchFolder:
             "machine": machine.facts(),
         }
         atomic_files.write_json(self.path / SUMMARY, summary)
+
+    def _begin(self) -> None:
+        atomic_files.write_text(self.path / CONFIG, yaml_document.dump(_resolved(self.plan)))
+        self.write([], status="running", ended_by=None, seconds=0.0)
 
     def _recorded(self, summary: dict[str, Any]) -> SearchResult:
         try:

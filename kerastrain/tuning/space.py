@@ -1,14 +1,14 @@
 """The space of a search file on keras-tuner's HyperParameters, and the way from drawn values to a recipe's keys."""
 
-import contextlib
 import json
 from collections.abc import Mapping
 from typing import Any
 
 import keras_tuner
+from keras_tuner.engine import hyperparameters as kinds
 
 from kerastrain._core import dotted_path
-from kerastrain.tuning.parameters import ChoiceParameter, IntParameter, Parameter, same
+from kerastrain.tuning.parameters import BoolParameter, ChoiceParameter, IntParameter, Parameter, same
 
 
 class Space:
@@ -32,18 +32,23 @@ class Space:
 
     def declare(self, hyperparameters: keras_tuner.HyperParameters) -> None:
         """Add every parameter to `hyperparameters`, with its conditions."""
-        for path, parameter in self.parameters.items():
-            with contextlib.ExitStack() as conditions:
-                for parent, values in parameter.when.items():
-                    encoded = [_encode(self.parameters[parent], value) for value in values]
-                    conditions.enter_context(hyperparameters.conditional_scope(parent, encoded))
-                _declare(hyperparameters, path, parameter)
+        hyperparameters.merge(self.hyperparameters())
 
     def hyperparameters(self) -> keras_tuner.HyperParameters:
-        """A fresh keras-tuner space of these parameters."""
-        made = keras_tuner.HyperParameters()
-        self.declare(made)
-        return made
+        """A fresh keras-tuner space of these parameters.
+
+        It is made of configurations since keras-tuner's `conditional_scope` knows no parameter with two parents.
+        """
+        space = []
+        for path, parameter in self.parameters.items():
+            made = _hyperparameter(path, parameter)
+            conditions = [
+                {"name": parent, "values": [_encode(self.parameters[parent], value) for value in values]}
+                for parent, values in parameter.when.items()
+            ]
+            config = {**made.get_config(), "conditions": [{"class_name": "Parent", "config": c} for c in conditions]}
+            space.append({"class_name": type(made).__name__, "config": config})
+        return keras_tuner.HyperParameters.from_config({"space": space, "values": {}})
 
     def decode(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """The recipe's values of keras-tuner's active `values`, in the order of the space."""
@@ -65,16 +70,13 @@ def _encode(parameter: Parameter, value: Any) -> Any:
     return json.dumps(point) if isinstance(parameter, ChoiceParameter) else point
 
 
-def _declare(hyperparameters: keras_tuner.HyperParameters, path: str, parameter: Parameter) -> None:
+def _hyperparameter(path: str, parameter: Parameter) -> kinds.HyperParameter:
     if isinstance(parameter, ChoiceParameter):
-        hyperparameters.Choice(path, [json.dumps(value) for value in parameter.values], ordered=False)
-        return
+        return kinds.Choice(path, [json.dumps(value) for value in parameter.values], ordered=False)
+    if isinstance(parameter, BoolParameter):
+        return kinds.Boolean(path)
     points = parameter.points()
-    if points == (False, True):
-        hyperparameters.Boolean(path)
-    elif isinstance(points, list):
-        hyperparameters.Choice(path, points)
-    elif isinstance(parameter, IntParameter):
-        hyperparameters.Int(path, parameter.min, parameter.max, sampling=parameter.scale)
-    else:
-        hyperparameters.Float(path, parameter.min, parameter.max, sampling=parameter.scale)
+    if isinstance(points, list):
+        return kinds.Choice(path, points)
+    kind = kinds.Int if isinstance(parameter, IntParameter) else kinds.Float
+    return kind(path, parameter.min, parameter.max, sampling=parameter.scale)

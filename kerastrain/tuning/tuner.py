@@ -82,7 +82,7 @@ class SearchTuner(keras_tuner.Tuner):
         keras.utils.clear_session()
         epochs = EpochRecorder()
         start = time.perf_counter()
-        found, message = None, None
+        rows, found, message = epochs.rows, None, None
         try:
             model = self.hypermodel.build(hyperparameters)
             training = self.hypermodel.fit(hyperparameters, model, callbacks=[epochs])
@@ -94,10 +94,11 @@ class SearchTuner(keras_tuner.Tuner):
         else:
             if training.stopped is not None:
                 raise TrialInterruptedError(training.stopped)
-            found = self.objective.best(epochs.rows)
+            rows = training.history
+            found = self.objective.best(rows)
             status = COMPLETED if found is not None else DIVERGED
             message = None if found is not None else f"diverged: no epoch has a finite {self.objective.metric}"
         value, epoch = found if found is not None else (None, None)
         seconds = round(time.perf_counter() - start, 3)
         parameters = self.hypermodel.space.decode(hyperparameters.values)
-        return TrialRecord(number, parameters, status, value, epoch, seconds, epochs.rows, message)
+        return TrialRecord(number, parameters, status, value, epoch, seconds, rows, message)

@@ -33,14 +33,23 @@ class TinyCifar:
         contents = {}
         for index, name in enumerate(BATCHES):
             part = slice(4 * index, 4 * index + 4)
-            images, labels = (self.x_test, self.y_test) if name == "test_batch" else (self.x_train[part], self.y_train[part])
+            images, labels = (
+                (self.x_test, self.y_test) if name == "test_batch" else (self.x_train[part], self.y_train[part])
+            )
             # Red, green and blue planes one after the other, as the data set's page says.
             rows = np.stack([np.concatenate([image[..., c].ravel() for c in range(3)]) for image in images])
             if kind == "python":
-                batch = {b"batch_label": b"x", b"labels": labels.tolist(), b"data": rows, b"filenames": [b"a.png"] * 300}
+                batch = {
+                    b"batch_label": b"x",
+                    b"labels": labels.tolist(),
+                    b"data": rows,
+                    b"filenames": [b"a.png"] * 300,
+                }
                 contents[name] = pickle.dumps(batch, protocol=2)
             else:
-                contents[f"{name}.bin"] = b"".join(bytes([y]) + row.tobytes() for y, row in zip(labels, rows, strict=True))
+                contents[f"{name}.bin"] = b"".join(
+                    bytes([y]) + row.tobytes() for y, row in zip(labels, rows, strict=True)
+                )
         return contents
 
     def batch_folder(self, folder: pathlib.Path, kind: str) -> pathlib.Path:

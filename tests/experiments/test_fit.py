@@ -1,0 +1,123 @@
+import os
+import signal
+
+import keras
+import numpy as np
+import pytest
+
+from kerastrain import experiments
+from kerastrain._core.errors import WorkFailedError
+
+
+def weights(model):
+    return [np.array(value) for value in model.get_weights()]
+
+
+def softmax_gradients(kernel, bias, images, labels):
+    """Mean gradients of the cross-entropy of softmax(x W + b), and that loss."""
+    x = images.reshape(len(images), -1) / 255.0
+    logits = x @ kernel + bias
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+    probabilities = exponentials / exponentials.sum(axis=1, keepdims=True)
+    loss = -np.log(probabilities[np.arange(len(x)), labels]).mean()
+    deltas = probabilities - np.eye(kernel.shape[1])[labels]
+    return x.T @ deltas / len(x), deltas.mean(axis=0), loss
+
+
+@pytest.mark.parametrize("batch_size", [61, 16, 30, 1000])
+def test_full_batch_learning_is_gradient_descent_on_the_whole_set(tiny, tiny_recipe, batch_size):
+    # 61 samples are divided by none of 16 and 30.
+    recipe = tiny_recipe(
+        model__layers=[], training__strategy="full_batch", training__batch_size=batch_size, optimizer__learning_rate=0.5
+    )
+    model = experiments.build(recipe, tiny)
+    kernel, bias = (value.astype(np.float64) for value in weights(model))
+    losses = []
+    for _ in range(2):
+        kernel_gradient, bias_gradient, loss = softmax_gradients(kernel, bias, *tiny.train)
+        losses.append(loss)
+        kernel, bias = kernel - 0.5 * kernel_gradient, bias - 0.5 * bias_gradient
+    training = experiments.fit(recipe, model, tiny)
+    found = weights(model)
+    np.testing.assert_allclose(found[0], kernel, atol=1e-5)
+    np.testing.assert_allclose(found[1], bias, atol=1e-5)
+    # Keras's running loss weighs batches by their size once more, so it is a little off when their sizes differ.
+    np.testing.assert_allclose([row["loss"] for row in training.history], losses, rtol=1e-2)
+
+
+def test_sequential_learning_takes_one_sample_a_step(tiny, tiny_recipe):
+    recipe = tiny_recipe(model__layers=[], training__strategy="sequential", training__epochs=1)
+    model = experiments.build(recipe, tiny)
+    kernel, bias = (value.astype(np.float64) for value in weights(model))
+    experiments.fit(recipe, model, tiny)
+    from kerastrain.experiments.batches import Batches
+
+    images, labels = tiny.train
+    order = Batches(images, labels, 1, seed=recipe.training.seed).order
+    for index in order:
+        kernel_gradient, bias_gradient, _ = softmax_gradients(kernel, bias, images[[index]], labels[[index]])
+        kernel, bias = kernel - 0.01 * kernel_gradient, bias - 0.01 * bias_gradient
+    np.testing.assert_allclose(weights(model)[0], kernel, atol=1e-5)
+    np.testing.assert_allclose(weights(model)[1], bias, atol=1e-5)
+
+
+def test_history_rows(tiny, tiny_recipe):
+    recipe = tiny_recipe(optimizer__learning_rate={"type": "step_decay", "initial": 0.1, "factor": 0.5, "every_epochs": 1})
+    training = experiments.fit(recipe, experiments.build(recipe, tiny), tiny)
+    assert [row["epoch"] for row in training.history] == [0, 1]
+    keys = {"epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds"}
+    assert set(training.history[0]) == keys
+    assert training.stopped is None
+    assert training.images_per_second == pytest.approx(2 * 61 / training.seconds)
+
+
+def test_divergence_is_a_failure_that_names_the_remedy(tiny, tiny_recipe):
+    recipe = tiny_recipe(optimizer__learning_rate=1e20, training__epochs=5)
+    with pytest.raises(WorkFailedError, match=r"diverged: the training loss became .* Lower `optimizer.learning_rate`"):
+        experiments.fit(recipe, experiments.build(recipe, tiny), tiny)
+
+
+def test_early_stopping_ends_the_training(tiny, tiny_recipe):
+    stopping = {"type": "early_stopping", "monitor": "val_loss", "patience": 1, "min_delta": 100.0}
+    recipe = tiny_recipe(callbacks=[stopping], training__epochs=9)
+    assert len(experiments.fit(recipe, experiments.build(recipe, tiny), tiny).history) == 2
+
+
+class Signals(keras.callbacks.Callback):
+    def __init__(self, number):
+        super().__init__()
+        self.number = number
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == 1:
+            os.kill(os.getpid(), self.number)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_training_at_the_next_step(tiny, tiny_recipe, number):
+    recipe = tiny_recipe(training__epochs=50)
+    before = signal.getsignal(number)
+    training = experiments.fit(recipe, experiments.build(recipe, tiny), tiny, callbacks=[Signals(number)])
+    assert training.stopped == signal.Signals(number).name
+    assert len(training.history) == 2
+    assert signal.getsignal(number) == before
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
+def test_every_precision_trains_with_float32_weights(tiny, tiny_recipe, precision):
+    recipe = tiny_recipe(training__precision=precision)
+    model = experiments.build(recipe, tiny)
+    training = experiments.fit(recipe, model, tiny)
+    assert np.isfinite(training.history[-1]["loss"])
+    assert {variable.dtype for variable in model.trainable_variables} == {"float32"}
+    assert keras.config.dtype_policy().name == "float32"
+    expected = "float32" if precision == "float32" else precision
+    assert model.get_layer("layer1_dense").compute_dtype == expected
+
+
+def test_the_training_set_gives_the_statistics_of_standardize(tiny, tiny_recipe):
+    model = experiments.build(tiny_recipe(data__preprocess="standardize"), tiny)
+    images = tiny.train[0].astype(np.float64)
+    layer = model.get_layer("standardize")
+    expected = (images - images.mean(axis=(0, 1, 2))) / images.std(axis=(0, 1, 2))
+    np.testing.assert_allclose(np.array(layer(tiny.train[0])), expected, atol=1e-4)

@@ -1,0 +1,127 @@
+"""The optimizers that a recipe's section builds, on gradients made by hand."""
+
+import keras
+import numpy as np
+import pytest
+
+from kerastrain import experiments
+from kerastrain._core import yaml_document
+from kerastrain._core.errors import InputError
+from kerastrain.experiments import RULES
+from kerastrain.experiments.optimizer_parts import build_optimizer
+
+
+def optimizer(text, variables=(), **options):
+    document = yaml_document.parse(f"name: a\nmodel: convnet\noptimizer: {text}\n", "a.yaml")
+    section = experiments.from_document(document).optimizer.model_dump()
+    return build_optimizer(section, **{"steps": 10, "epochs": 3, "variables": variables, **options})
+
+
+def stepped(text, gradients, start=None, steps=1):
+    """Weights after `steps` equal gradients, from zero unless `start` says otherwise."""
+    start = start or [np.zeros(len(gradient)) for gradient in gradients]
+    variables = [keras.Variable(value, name=f"v{index}") for index, value in enumerate(start)]
+    made = optimizer(text, variables)
+    made.build(variables)
+    for _ in range(steps):
+        made.apply([keras.ops.convert_to_tensor(np.float32(gradient)) for gradient in gradients], variables)
+    return [np.array(keras.ops.convert_to_numpy(variable)) for variable in variables]
+
+
+SGD = "{rule: sgd, learning_rate: 1.0, gradient_transforms: [%s]}"
+
+
+def clipped(transform, *gradients):
+    """With SGD at rate 1 from zero, minus the weights is the gradient that was applied."""
+    return [-weights for weights in stepped(SGD % transform, gradients)]
+
+
+def test_clipping_by_value_is_the_courses_example():
+    (found,) = clipped("{type: clip_by_value, min_value: -2, max_value: 2}", [0.5, -1.2, 3, -4.5, 2])
+    np.testing.assert_allclose(found, [0.5, -1.2, 2, -2, 2], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("max_norm", "gradient", "expected"),
+    [(3, [2, -4, 1, -3], [1.096, -2.192, 0.548, -1.644]), (5, [3, 4], [3, 4]), (5, [6, 8], [3, 4])],
+)
+@pytest.mark.parametrize("kind", ["clip_by_norm", "clip_by_global_norm"])
+def test_clipping_by_norm_is_the_courses_example(kind, max_norm, gradient, expected):
+    (found,) = clipped(f"{{type: {kind}, max_norm: {max_norm}}}", gradient)
+    np.testing.assert_allclose(found, expected, rtol=1e-3)
+
+
+def test_the_global_norm_is_of_all_variables_and_the_norm_of_each():
+    first, second = [3.0, 4.0], [12.0, 0.0, 0.0]
+    globally = clipped("{type: clip_by_global_norm, max_norm: 1.0}", first, second)
+    for found, gradient in zip(globally, (first, second), strict=True):
+        np.testing.assert_allclose(found, np.array(gradient) / 13.0, rtol=1e-5)
+    each = clipped("{type: clip_by_norm, max_norm: 1.0}", first, second)
+    np.testing.assert_allclose(each[0], [0.6, 0.8], rtol=1e-5)
+    np.testing.assert_allclose(each[1], [1.0, 0.0, 0.0], rtol=1e-5)
+
+
+def test_momentum_and_nesterov():
+    # Constant gradient 1, rate 0.1, momentum 0.9: v = -0.1, then -0.19.
+    (found,) = stepped("{rule: {type: sgd, momentum: 0.9}, learning_rate: 0.1}", [[1.0]], steps=2)
+    np.testing.assert_allclose(found, [-0.1 - 0.19], rtol=1e-5)
+    # Nesterov's form adds mu * v - eta * g: -0.19, then 0.9 * -0.19 - 0.1 = -0.271.
+    (found,) = stepped("{rule: {type: sgd, momentum: 0.9, nesterov: true}, learning_rate: 0.1}", [[1.0]], steps=2)
+    np.testing.assert_allclose(found, [-0.19 - 0.271], rtol=1e-5)
+
+
+def test_groups_leave_out_weight_decay():
+    rate, decay = 0.1, 0.5
+    kernel, bias = keras.Variable([1.0, -2.0], name="kernel"), keras.Variable([3.0], name="bias")
+    text = f"{{rule: {{type: adamw, weight_decay: {decay}}}, learning_rate: {rate}, GROUPS}}"
+    text = text.replace("GROUPS", 'groups: [{pattern: "bias$", weight_decay: 0.0}]')
+    made = optimizer(text, [kernel, bias])
+    made.build([kernel, bias])
+    gradients = [np.float32([0.3, -0.7]), np.float32([2.0])]
+    made.apply([keras.ops.convert_to_tensor(gradient) for gradient in gradients], [kernel, bias])
+    # AdamW's first step: w <- w - eta * lambda * w, then - eta * g / (|g| + eps), since both moments are corrected.
+    expected = np.array([1.0, -2.0]) * (1 - rate * decay) - rate * np.sign(gradients[0])
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(kernel), expected, rtol=1e-4)
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(bias), [3.0 - rate], rtol=1e-4)
+
+
+def test_a_pattern_that_matches_nothing_is_refused():
+    with pytest.raises(InputError, match=r"the pattern 'gamma' matches no trainable variable. The paths begin with: "):
+        optimizer("{groups: [{pattern: gamma, weight_decay: 0}]}", [keras.Variable([1.0], name="kernel")])
+
+
+def test_accumulation_applies_the_mean_gradient_once():
+    variable = keras.Variable([0.0], name="v")
+    made = optimizer("{rule: sgd, learning_rate: 1.0}", [variable], accumulation=4)
+    made.build([variable])
+    for gradient in (1.0, 2.0, 3.0):
+        made.apply([keras.ops.convert_to_tensor([gradient])], [variable])
+        assert float(variable[0]) == 0.0
+    made.apply([keras.ops.convert_to_tensor([6.0])], [variable])
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(variable), [-3.0], rtol=1e-6)
+
+
+def test_averaging_replaces_the_weights_by_their_moving_average():
+    variable = keras.Variable([0.0], name="v")
+    made = optimizer("{rule: sgd, learning_rate: 1.0, averaging: {type: exponential, decay: 0.5}}", [variable])
+    made.build([variable])
+    for _ in range(3):
+        made.apply([keras.ops.convert_to_tensor([1.0])], [variable])
+    made.finalize_variable_values([variable])
+    # Weights -1, -2, -3; Keras's average starts at the first of them: -1, -1.5, -2.25.
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(variable), [-2.25], rtol=1e-6)
+
+
+@pytest.mark.parametrize("entry", list(RULES), ids=lambda entry: entry.name)
+def test_every_rule_with_its_defaults_moves_against_the_gradient(entry):
+    (found,) = stepped(f"{{rule: {entry.name}, learning_rate: 0.1}}", [[1.0, -1.0]], steps=3)
+    assert found[0] < 0 < found[1]
+
+
+def test_a_rule_is_keras_own_with_keras_defaults():
+    names = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW", "rmsprop": "RMSprop", "adagrad": "Adagrad"}
+    for name, class_name in names.items():
+        made = optimizer(f"{{rule: {name}, learning_rate: 0.1}}")
+        plain = getattr(keras.optimizers, class_name)(learning_rate=0.1)
+        assert type(made) is type(plain)
+        assert made.get_config() | {"name": ""} == plain.get_config() | {"name": ""}

@@ -1,0 +1,287 @@
+import pathlib
+
+import pytest
+
+from kerastrain import experiments
+from kerastrain._core import yaml_document
+from kerastrain._core.errors import InputError
+from kerastrain.experiments.recipe import differences
+
+# The example of the design, with the keys that Keras's own optimizers can serve.
+WHOLE = """\
+schema: 1
+name: residual
+task: multiclass
+data: {name: cifar10, validation: 5000, augment: {crop: 4, flip: alternating}, preprocess: standardize}
+model:
+  topology: residual
+  depth: 20
+  activation: relu
+  initializer: he_normal
+  normalization: batch
+  dropout: {type: spatial, rate: 0.1}
+  regularizer: {type: l2, rate: 1.0e-4}
+optimizer:
+  rule: {type: sgd, momentum: 0.9, nesterov: true}
+  learning_rate: {type: step_decay, initial: 0.1, factor: 0.5, every_epochs: 10}
+  gradient_transforms: [{type: clip_by_global_norm, max_norm: 1.0}]
+  groups: [{pattern: "/(bias|gamma|beta)$", weight_decay: 0.0}]
+  averaging: {type: exponential, decay: 0.99}
+training: {strategy: mini_batch, batch_size: 128, epochs: 30, precision: auto, seed: 0}
+callbacks: [{type: early_stopping, monitor: val_loss, patience: 5}]
+"""
+
+
+def loaded(text, overrides=None):
+    return experiments.from_document(yaml_document.parse(text, "my.yaml"), overrides)
+
+
+def complaint(text, overrides=None):
+    with pytest.raises(InputError) as caught:
+        loaded(text, overrides)
+    return str(caught.value)
+
+
+def test_one_recipe_is_shipped_for_each_topology():
+    from kerastrain.topologies import TOPOLOGIES
+
+    assert set(experiments.shipped()) == set(TOPOLOGIES.names())
+    for name in experiments.shipped():
+        recipe = experiments.load(name)
+        assert (recipe.name, recipe.model["topology"]) == (name, name)
+
+
+def test_the_course_recipes_are_the_courses():
+    for name, epochs in (("mlp_sequential", 100), ("mlp_functional", 10)):
+        recipe = experiments.load(name)
+        assert (recipe.training.epochs, recipe.training.batch_size, recipe.data.validation) == (epochs, 128, 0.2)
+        assert recipe.optimizer.rule["type"] == "sgd"
+        assert [layer["units"] for layer in recipe.model["layers"]] == [20, 15]
+
+
+@pytest.mark.parametrize("name", sorted(experiments.shipped()))
+def test_a_resolved_recipe_reads_back_to_the_same(name, tmp_path):
+    recipe = experiments.load(name)
+    path = tmp_path / "recipe.yaml"
+    path.write_text(recipe.to_yaml(), encoding="utf-8")
+    again = experiments.load(path)
+    assert again == recipe
+    assert again.hash() == recipe.hash()
+    assert again.to_yaml() == recipe.to_yaml()
+    assert experiments.Recipe.model_validate(recipe.plain()) == recipe
+
+
+def test_the_whole_shape_is_accepted():
+    recipe = loaded(WHOLE)
+    assert recipe.model["dropout"] == {"type": "spatial", "rate": 0.1}
+    assert recipe.optimizer.averaging["decay"] == 0.99
+    assert recipe.callbacks[0]["patience"] == 5
+    assert recipe.data.augment.crop == 4
+
+
+def test_the_least_that_is_accepted():
+    recipe = loaded("name: a\nmodel: convnet\n")
+    assert recipe.task == "multiclass" and recipe.model["topology"] == "convnet"
+
+
+def test_the_hash_is_of_the_meaning_not_of_the_writing():
+    short = loaded("name: a\nmodel: {topology: convnet, dropout: 0.2}\n")
+    long = loaded("# the same\nmodel:\n  dropout: {rate: 0.2, type: dropout}\n  topology: convnet\nname: a\nschema: 1\n")
+    assert short.hash() == long.hash()
+    assert short.hash() != loaded("name: a\nmodel: {topology: convnet, dropout: 0.3}\n").hash()
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "place", "expected"),
+    [
+        ("optimizer.rule.momentum", 0.5, "optimizer.rule", {"type": "sgd", "momentum": 0.5}),
+        ("optimizer.rule", "adam", "optimizer.rule", {"type": "adam", "beta_1": 0.9}),
+        ("model.depth", 32, "model", {"topology": "residual", "depth": 32}),
+        ("model.dropout.rate", 0.3, "model.dropout", {"type": "dropout", "rate": 0.3}),
+        ("model.dropout.type", "spatial", "model.dropout", {"type": "spatial", "rate": 0.2}),
+        ("model.activation.negative_slope", 0.1, "model.activation", {"type": "relu", "negative_slope": 0.1}),
+        ("optimizer.averaging.type", "exponential", "optimizer.averaging", {"type": "exponential"}),
+        ("data.augment.crop", 2, "data.augment", {"crop": 2, "flip": "none"}),
+        ("optimizer.learning_rate", 1, "optimizer", {"learning_rate": 1.0}),
+    ],
+)
+def test_an_override_reaches_into_a_shorthand(path, value, place, expected):
+    text = "name: a\nmodel: residual\noptimizer: {rule: sgd, learning_rate: 0.1}\n"
+    if path.startswith("model.") and path != "model.depth":
+        text = text.replace("residual", "{topology: residual, dropout: 0.2, activation: relu}")
+    found = loaded(text, {path: value}).plain()
+    for part in place.split("."):
+        found = found[part]
+    assert {key: found[key] for key in expected} == expected
+
+
+def test_overrides_reach_into_lists():
+    text = "name: a\nmodel: {topology: mlp_sequential, layers: [20, 15]}\n"
+    recipe = loaded(text, {"model.layers[0].activation": "gelu", "model.layers[1].units": 9, "model.layers[2]": 8})
+    assert [layer["units"] for layer in recipe.model["layers"]] == [20, 9, 8]
+    assert recipe.model["layers"][0]["activation"]["type"] == "gelu"
+    text = "name: a\nmodel: {topology: ensemble, members: [convnet, residual]}\n"
+    members = loaded(text, {"model.members[1].depth": 32}).model["members"]
+    assert members[1]["topology"] == "residual" and members[1]["depth"] == 32
+
+
+def test_a_problem_of_an_override_is_not_blamed_on_a_line_of_the_file():
+    message = complaint("name: a\nmodel: convnet\ntraining:\n  epochs: 3\n", {"training.epochs": 0})
+    assert "`training.epochs`: expected a number >= 1. Received: 0." in message
+    assert "my.yaml:4" not in message
+
+
+RECIPE = "name: a\nmodel:\n  topology: residual\n"
+
+MISTAKES = {
+    "misspelled section": ("optimiser: {}\n", 4, ["`optimiser`", "unknown key", "Did you mean `optimizer`?"]),
+    "misspelled key": ("training:\n  epoch: 3\n", 5, ["`training.epoch`", "Did you mean `epochs`?"]),
+    "misspelled topology": ("", 3, ["unknown topology `residul`", "Did you mean `residual`?"]),
+    "misspelled argument": ("  dept: 20\n", 4, ["`model.dept`", "unknown key", "Did you mean `depth`?"]),
+    "misspelled activation": ("  activation: rellu\n", 4, ["`model.activation", "Did you mean `relu`?"]),
+    "misspelled initializer": ("  initializer: he_norm\n", 4, ["`model.initializer", "Did you mean `he_normal`?"]),
+    "misspelled argument of a part": ("  activation:\n    type: relu\n    max_val: 6\n", 6, ["`max_value`?"]),
+    "rate of one": ("  dropout: 1.0\n", 4, ["`model.dropout", "expected a number < 1", "Received: 1.0"]),
+    "negative rate": ("  dropout: {type: spatial, rate: -0.1}\n", 4, ["`model.dropout.rate`", "expected a number >= 0"]),
+    "depth that is no depth": ("  depth: 21\n", 4, ["`model.depth`", "Received: 21"]),
+    "text for a number": ("training: {epochs: ten}\n", 4, ["`training.epochs`", "a whole number", 'Received: "ten"']),
+    "quoted number": ('training: {epochs: "10"}\n', 4, ["`training.epochs`", "a whole number", 'Received: "10"']),
+    "fraction of an epoch": ("training: {epochs: 1.5}\n", 4, ["`training.epochs`", "a whole number"]),
+    "zero batch": ("training:\n  batch_size: 0\n", 5, ["`training.batch_size`", "expected a number >= 1"]),
+    "negative seed": ("training: {seed: -1}\n", 4, ["`training.seed`", "expected a number >= 0"]),
+    "unknown strategy": ("training: {strategy: minibatch}\n", 4, ["`training.strategy`", "`mini_batch`", "Did you mean"]),
+    "unknown precision": ("training: {precision: float64}\n", 4, ["`training.precision`", "`float32`"]),
+    "yes for true": ("training: {jit: yes}\n", 4, ["`training.jit`", "Received"]),
+    "misspelled rule": ("optimizer: {rule: adma}\n", 4, ["unknown optimizer rule `adma`", "Did you mean `adam"]),
+    "argument of another rule": (
+        "optimizer:\n  rule: {type: adam, momentum: 0.9}\n",
+        5,
+        ["`optimizer.rule.momentum`", "unknown key", "Known here: beta_1, beta_2"],
+    ),
+    "a slot's key in the rule": ("optimizer: {rule: {type: sgd, clipnorm: 1.0}}\n", 4, ["`optimizer.rule.clipnorm`"]),
+    "rate of zero": ("optimizer: {learning_rate: 0}\n", 4, ["`optimizer.learning_rate`", "expected a number > 0"]),
+    "infinite rate": ("optimizer: {learning_rate: .inf}\n", 4, ["`optimizer.learning_rate`", "expected a number > 0"]),
+    "rate that is not a number": ("optimizer: {learning_rate: .nan}\n", 4, ["`optimizer.learning_rate`"]),
+    "misspelled schedule": (
+        "optimizer: {learning_rate: {type: cosin_decay, initial: 0.1}}\n",
+        4,
+        ["unknown learning-rate schedule `cosin_decay`", "Did you mean `cosine_decay`?"],
+    ),
+    "schedule without its start": (
+        "optimizer:\n  learning_rate: {type: cosine_decay}\n",
+        5,
+        ["`optimizer.learning_rate.initial`", "is missing"],
+    ),
+    "values that do not fit their boundaries": (
+        "optimizer:\n  learning_rate: {type: piecewise_constant_decay, boundary_epochs: [3], values: [0.1]}\n",
+        5,
+        ["`optimizer.learning_rate.values`"],
+    ),
+    "warmup as long as the run": (
+        "optimizer: {learning_rate: {type: cosine_decay, initial: 0.1, warmup_epochs: 5}}\ntraining: {epochs: 5}\n",
+        4,
+        ["`warmup_epochs` must be fewer", "Received: 5"],
+    ),
+    "two clippings": (
+        "optimizer:\n  gradient_transforms:\n    - {type: clip_by_norm, max_norm: 1}\n"
+        "    - {type: clip_by_value, min_value: -1, max_value: 1}\n",
+        5,
+        ["`optimizer.gradient_transforms`"],
+    ),
+    "clipping that is not symmetric": (
+        "optimizer:\n  gradient_transforms: [{type: clip_by_value, min_value: -1, max_value: 2}]\n",
+        4,
+        ["`min_value` must be -`max_value`", "Received: min_value=-1, max_value=2"],
+    ),
+    "broken pattern": (
+        "optimizer:\n  groups:\n    - pattern: '(bias'\n      weight_decay: 0\n",
+        6,
+        ["`optimizer.groups[0].pattern`", "expected a regular expression"],
+    ),
+    "callback without what it needs": (
+        "callbacks:\n  - {type: early_stopping, patience: -1}\n",
+        5,
+        ["`callbacks[0].patience`", "expected a number >= 0"],
+    ),
+    "misspelled callback": ("callbacks: [early_stoping]\n", 4, ["Did you mean `early_stopping`?"]),
+    "plateau on a schedule": (
+        "optimizer: {learning_rate: {type: cosine_decay, initial: 0.1}}\ncallbacks:\n- type: reduce_lr_on_plateau\n",
+        6,
+        ["`callbacks[0]`", "it cannot work on a schedule"],
+    ),
+    "task of another topology": ("task: multilabel\n", 4, ["`task`", "`residual` is for `task: multiclass`"]),
+    "unknown data": ("data: {name: cifr10}\n", 4, ["`data.name`", "Did you mean `cifar10`?", "image folder"]),
+    "validation of one": ("data: {validation: 1.0}\n", 4, ["`data.validation`", "Received: 1.0"]),
+    "unknown flip": ("data: {augment: {flip: alternate}}\n", 4, ["`data.augment.flip`", "Did you mean `alternating`?"]),
+    "negative crop": ("data: {augment: {crop: -4}}\n", 4, ["`data.augment.crop`", "expected a number >= 0"]),
+    "misspelled preprocessing": ("data: {preprocess: standardise}\n", 4, ["Did you mean `standardize`?"]),
+    "a list for a mapping": ("data: [cifar10]\n", 4, ["`data`", "expected a mapping"]),
+    "text for a mapping": ("training: fast\n", 4, ["`training`", "expected a mapping"]),
+    "a mapping for a list": ("callbacks: {type: early_stopping}\n", 4, ["`callbacks`", "expected a list"]),
+    "another schema": ("schema: 2\n", 4, ["`schema`", "Received: 2"]),
+    "key given twice": ("data: {name: cifar10}\ndata: {name: synthetic}\n", 5, ["`data` is given twice"]),
+    "indentation": ("data:\n    name: cifar10\n   validation: 3\n", 6, ["not valid YAML"]),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_told_with_its_place_and_the_way_out(mistake):
+    addition, line, fragments = MISTAKES[mistake]
+    text = RECIPE + addition
+    if mistake == "misspelled topology":
+        text = text.replace("residual", "residul")
+    message = complaint(text)
+    assert len(message.splitlines()) == 1, message
+    assert message.startswith(f"my.yaml:{line}: "), message
+    for fragment in fragments:
+        assert fragment in message, message
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "../x", ".hidden", "a b", "x" * 81, "a\\n"])
+def test_a_name_must_do_for_a_folder(name):
+    message = complaint(f'name: "{name}"\nmodel: convnet\n')
+    assert message.startswith("my.yaml:1: `name`: "), message
+    assert "[A-Za-z0-9]" in message or "letters" in message
+
+
+def test_what_is_missing_is_told_without_a_line_below_it():
+    assert complaint("model: convnet\n") == "my.yaml:1: `name`: is missing."
+    assert complaint("name: a\n") == "my.yaml:1: `model`: is missing."
+    assert complaint("name: a\nmodel: {depth: 3}\n").startswith("my.yaml:2: `model.topology`: expected the name of a ")
+
+
+def test_a_key_that_is_misspelled_and_needed_is_told_twice():
+    missing, unknown = complaint("name: a\nmodel:\n  topology: convnet\n  dropout:\n    rat: 0.1\n    type: dropout\n").split("\n")
+    assert missing == "my.yaml:4: `model.dropout.rate`: is missing."
+    assert unknown.startswith("my.yaml:5: `model.dropout.rat`: unknown key. Did you mean `rate`?")
+
+
+def test_several_mistakes_are_told_at_once():
+    lines = complaint("name: a\nmodel: convnt\ntraining: {epochs: 0, seed: x}\n").splitlines()
+    assert [line.split(": ")[0] for line in lines] == ["my.yaml:2", "my.yaml:3", "my.yaml:3"]
+
+
+@pytest.mark.parametrize(
+    ("name", "fragment"),
+    [
+        ("residul", "unknown recipe `residul`. Did you mean `residual`?"),
+        ("nothing.yaml", "there is no such recipe file"),
+        ("convnet.yml", "Did you mean `convnet`?"),
+        ("\0", "unknown recipe"),
+        ("x" * 5000, "unknown recipe"),
+        (str(pathlib.Path(__file__).parent), "there is no such recipe file"),
+    ],
+)
+def test_a_recipe_that_is_not_there(name, fragment):
+    with pytest.raises(InputError) as caught:
+        experiments.load(name)
+    assert fragment in str(caught.value)
+
+
+def test_differences_name_every_leaf():
+    old = {"a": 1, "b": {"c": [1, 2], "d": "x"}, "e": None}
+    new = {"a": 1, "b": {"c": [1, 3, 4], "d": "y"}, "f": {}}
+    assert differences(old, new) == [
+        "b.c[1]: 2 -> 3", "b.d: x -> y", "e: None -> (absent)", "b.c[2]: (absent) -> 4", "f: (absent) -> {}",
+    ]  # fmt: skip
+    assert differences(old, old) == []

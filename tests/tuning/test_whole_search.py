@@ -1,0 +1,315 @@
+"""Searches that train, on a little synthetic data: records, files, the best recipe, folder rules, endings."""
+
+import csv
+import dataclasses
+import json
+import math
+import os
+import signal
+
+import keras
+import pytest
+from small_searches import RATE, write
+
+from kerastrain import experiments, tuning
+from kerastrain._core import yaml_document
+from kerastrain._core.errors import InputError, RefusedError, WorkFailedError
+from kerastrain.experiments.run_folder import RunFolder
+from kerastrain.tuning.objective import METRICS
+from kerastrain.tuning.table import short_names
+
+SPACE = {
+    **RATE,
+    "optimizer.rule": {"type": "choice", "values": ["sgd", "adam"]},
+    "optimizer.rule.momentum": {"type": "float", "min": 0, "max": 0.9, "when": {"optimizer.rule": "sgd"}},
+    "model.dropout": {"type": "choice", "values": [None, 0.3]},
+    "data.augment.flip": {"type": "choice", "values": ["none", "random"]},
+}
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Trials that take no time: nothing is built, and the only epoch's val_loss is the learning rate."""
+
+    def fit(recipe, model, data, callbacks):
+        callbacks[0].rows.append({"epoch": 0, "val_loss": recipe.optimizer.learning_rate})
+        return experiments.Training(callbacks[0].rows, 0.1, 1.0, None)
+
+    monkeypatch.setattr(experiments, "prepare", lambda recipe: None)
+    monkeypatch.setattr(experiments, "build", lambda recipe, data: None)
+    monkeypatch.setattr(experiments, "fit", fit)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A finished search of three trials, and its file."""
+    folder = tmp_path_factory.mktemp("finished")
+    path = write(folder, SPACE)
+    seen = []
+    result = tuning.search(path, out=folder / "out", on_trial=seen.append)
+    assert seen == result.trials
+    return path, result
+
+
+def test_the_result(finished):
+    _, result = finished
+    assert (result.status, result.ended_by) == ("finished", "max_trials")
+    assert [trial.number for trial in result.trials] == [1, 2, 3]
+    assert all(trial.status == "completed" and len(trial.history) == 2 for trial in result.trials)
+    for trial in result.trials:
+        losses = [row["val_loss"] for row in trial.history]
+        assert trial.value == min(losses)
+        assert losses[trial.epoch] == trial.value
+    assert result.best.value == min(trial.value for trial in result.trials)
+
+
+def test_the_files(finished):
+    _, result = finished
+    rows = list(csv.DictReader((result.folder / "trials.csv").open()))
+    assert list(rows[0]) == ["number", "status", "value", "epoch", "seconds", *SPACE]
+    for row, trial in zip(rows, result.trials, strict=True):
+        assert float(row["value"]) == trial.value
+        assert float(row["optimizer.learning_rate"]) == trial.parameters["optimizer.learning_rate"]
+        assert (row["optimizer.rule.momentum"] == "") == (trial.parameters["optimizer.rule"] == "adam")
+    lines = [json.loads(line) for line in (result.folder / "history.jsonl").read_text().splitlines()]
+    assert [(line["trial"], line["epoch"]) for line in lines] == [(t, e) for t in (1, 2, 3) for e in (0, 1)]
+    assert [line["val_loss"] for line in lines] == [row["val_loss"] for t in result.trials for row in t.history]
+    summary = json.loads((result.folder / "search.json").read_text())
+    assert summary["status"] == "finished"
+    assert summary["best"]["value"] == result.best.value
+    assert {entry.name for entry in result.folder.iterdir()} == {
+        ".lock",
+        "best_recipe.yaml",
+        "history.jsonl",
+        "keras_tuner",
+        "search.json",
+        "search.yaml",
+        "trials.csv",
+    }
+    # No weights of any epoch.
+    assert not [path for path in result.folder.rglob("*") if path.suffix in {".h5", ".keras", ".index"}]
+
+
+def test_the_best_recipe_trains_to_the_same_value_bit_for_bit(finished):
+    _, result = finished
+    recipe = experiments.load(result.best_recipe_path)
+    assert recipe.optimizer.learning_rate == result.best.parameters["optimizer.learning_rate"]
+    keras.utils.clear_session()
+    data = experiments.prepare(recipe)
+    history = experiments.fit(recipe, experiments.build(recipe, data), data).history
+    assert min(row["val_loss"] for row in history) == result.best.value
+    for mine, theirs in zip(history, result.best.history, strict=True):
+        assert {k: v for k, v in mine.items() if k != "seconds"} == {k: v for k, v in theirs.items() if k != "seconds"}
+
+
+def test_a_finished_search_is_returned_without_training(finished, monkeypatch):
+    path, result = finished
+    monkeypatch.setattr(experiments, "build", None)
+    assert tuning.search(path, out=result.folder) == result
+
+
+def test_another_search_is_refused_by_the_names_of_the_fields(finished):
+    path, result = finished
+    config = tuning.load_config(path)
+    with pytest.raises(RefusedError, match=r"another search. It differs in search.max_trials: 3 -> 2; trials: 3 -> 2"):
+        tuning.search(config, max_trials=2, out=result.folder)
+    changed = path.with_name("changed.yaml")
+    changed.write_text(path.read_text().replace("max: 0.1", "max: 0.2"))
+    with pytest.raises(RefusedError, match=r"space.optimizer.learning_rate.max: 0.1 -> 0.2"):
+        tuning.search(changed, out=result.folder)
+
+
+def test_the_recorded_file_searches_the_same_from_anywhere(finished, tmp_path, monkeypatch):
+    _, result = finished
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(experiments, "build", None)
+    assert tuning.search(result.folder / "search.yaml", out=result.folder) == result
+
+
+def test_every_metric_that_an_objective_may_name_is_one_that_fit_yields(finished):
+    _, result = finished
+    yields = {name for name in result.trials[0].history[0] if name.startswith("val_")}
+    assert yields == set(METRICS["multiclass"])
+
+
+def test_progress_goes_to_stderr_only(tmp_path, capfd, quick):
+    tuning.search(write(tmp_path), max_trials=1, out=tmp_path / "out")
+    captured = capfd.readouterr()
+    assert captured.out == ""
+    assert "Trial 1/1  val_loss " in captured.err
+    assert "learning_rate=0.0" in captured.err
+    assert "Trials by val_loss (min)" in captured.err
+
+
+def test_smoke_is_two_tiny_trials_of_the_shipped_searches(tmp_path):
+    result = tuning.search("tuner_configs/random_mlp.yaml", smoke=True, out=tmp_path / "out")
+    assert len(result.trials) == 2
+    assert experiments.load(result.best_recipe_path).data.name == "synthetic"
+
+
+def test_data_is_loaded_once_and_again_only_for_other_data(tmp_path, monkeypatch, quick):
+    loads = []
+    monkeypatch.setattr(experiments, "prepare", lambda recipe: loads.append(recipe.data.train_limit))
+    tuning.search(write(tmp_path, SPACE), out=tmp_path / "one")
+    assert loads == [128]
+    space = {"data.train_limit": {"type": "choice", "values": [64, 96]}, "model.dropout": SPACE["model.dropout"]}
+    search = {"strategy": "grid", "max_trials": 4}
+    tuning.search(write(tmp_path, space, search=search), out=tmp_path / "two")
+    assert loads == [128, 128, 64, 96]
+
+
+def test_the_smallest_is_the_best_and_the_first_of_equals(tmp_path, quick):
+    space = {
+        "optimizer.learning_rate": {"type": "float", "values": [0.3, 0.1, 0.2]},
+        "model.dropout": {"type": "choice", "values": [None, 0.5]},
+    }
+    path = write(tmp_path, space, search={"strategy": "grid", "max_trials": 9})
+    result = tuning.search(path, out=tmp_path / "out")
+    assert [trial.value for trial in result.trials] == [0.3, 0.3, 0.1, 0.1, 0.2, 0.2]
+    assert (result.best.number, result.ended_by) == (3, "exhausted")
+    assert experiments.load(result.best_recipe_path).optimizer.learning_rate == 0.1
+
+
+def test_a_diverged_trial_is_a_result_and_the_search_goes_on(tmp_path):
+    space = {"optimizer.learning_rate": {"type": "float", "values": [1e30, 0.01]}}
+    search = {"strategy": "grid", "max_trials": 5}
+    result = tuning.search(write(tmp_path, space, search=search), out=tmp_path / "out")
+    assert [trial.status for trial in result.trials] == ["diverged", "completed"]
+    assert result.ended_by == "exhausted"
+    assert result.trials[0].value is None
+    assert result.trials[0].message.startswith("diverged")
+    assert result.best.number == 2
+    row = next(csv.DictReader((tmp_path / "out" / "trials.csv").open()))
+    assert (row["status"], row["value"]) == ("diverged", "")
+    # What it was told of the diverged trial is the worst there is, so that no engine prefers it.
+    engine = json.loads((tmp_path / "out" / "keras_tuner" / "trial_0" / "trial.json").read_text())
+    assert (engine["status"], engine["score"]) == ("COMPLETED", math.inf)
+
+
+def test_when_nothing_has_a_value_the_search_has_failed(tmp_path):
+    space = {"optimizer.learning_rate": {"type": "float", "values": [1e30]}}
+    path = write(tmp_path, space, search={"strategy": "grid", "max_trials": 1})
+    for _ in range(2):
+        with pytest.raises(WorkFailedError, match=r"of 1 trials, none has a finite val_loss \(ended by max_trials\)"):
+            tuning.search(path, out=tmp_path / "out")
+
+
+def test_a_failed_trial_is_recorded_and_three_in_a_row_end_the_search(tmp_path, monkeypatch, quick):
+    calls = []
+
+    def failing(recipe, data):
+        calls.append(recipe)
+        if len(calls) != 2:
+            raise MemoryError("no room\nfor it")
+
+    monkeypatch.setattr(experiments, "build", failing)
+    path = write(tmp_path, search={"strategy": "random", "max_trials": 9})
+    with pytest.raises(WorkFailedError, match=r"three trials in a row failed, the last by MemoryError: no room for it"):
+        tuning.search(path, out=tmp_path / "out")
+    summary = json.loads((tmp_path / "out" / "search.json").read_text())
+    assert [trial["status"] for trial in summary["trials"]] == ["failed", "completed", *["failed"] * 3]
+    assert summary["status"] == "failed"
+    assert summary["best"]["number"] == 2
+
+
+def test_the_disk_being_full_is_not_a_trials_failure(tmp_path, quick):
+    def full(record):
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        tuning.search(write(tmp_path), out=tmp_path / "out", on_trial=full)
+
+
+def test_a_signal_during_a_trial_keeps_what_is_recorded(tmp_path, monkeypatch):
+    fit, calls = experiments.fit, []
+
+    class Terminate(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def interrupted(recipe, model, data, callbacks):
+        calls.append(recipe)
+        return fit(recipe, model, data, callbacks=[*callbacks, *([Terminate()] if len(calls) == 2 else [])])
+
+    path = write(tmp_path)
+    monkeypatch.setattr(experiments, "fit", interrupted)
+    result = tuning.search(path, out=tmp_path / "out")
+    assert (result.status, result.ended_by, len(result.trials)) == ("interrupted", "SIGTERM", 1)
+    assert experiments.load(result.best_recipe_path).hash() == calls[0].hash()
+    with pytest.raises(RefusedError, match="holds an unfinished search"):
+        tuning.search(path, out=tmp_path / "out")
+
+
+def test_ctrl_c_between_trials(tmp_path, quick):
+    def stop(record):
+        raise KeyboardInterrupt
+
+    result = tuning.search(write(tmp_path), out=tmp_path / "out", on_trial=stop)
+    assert (result.status, result.ended_by, len(result.trials)) == ("interrupted", "SIGINT", 1)
+
+
+def test_the_wall_clock_starts_no_new_trial(tmp_path, monkeypatch, quick):
+    now = [0.0]
+    monkeypatch.setattr("kerastrain.tuning.tuner.time.monotonic", lambda: now[0])
+
+    def tick(record):
+        now[0] += 40.0
+
+    search = {"strategy": "random", "max_trials": 9}
+    result = tuning.search(
+        write(tmp_path, search=search, budget={"wall_clock": "1m"}), out=tmp_path / "out", on_trial=tick
+    )
+    assert (result.status, result.ended_by, len(result.trials)) == ("finished", "wall_clock", 2)
+
+
+def test_overwrite_starts_again_and_removes_only_its_own(tmp_path, quick):
+    out = tmp_path / "out"
+    tuning.search(write(tmp_path), max_trials=2, out=out)
+    (out / "notes.txt").write_text("mine")
+    result = tuning.search(write(tmp_path), max_trials=1, out=out, overwrite=True)
+    assert len(result.trials) == 1
+    assert (out / "notes.txt").read_text() == "mine"
+    assert len(list(out.glob("keras_tuner/trial_*"))) == 1
+
+
+def test_a_folder_of_something_else_or_in_use_or_damaged_is_refused(tmp_path, quick):
+    path, out = write(tmp_path), tmp_path / "out"
+    out.mkdir()
+    (out / "thesis.txt").write_text("mine")
+    for overwrite in (False, True):
+        with pytest.raises(RefusedError, match="is not a search folder"):
+            tuning.search(path, out=out, overwrite=overwrite)
+    other = tmp_path / "other"
+    with RunFolder(other).locked(), pytest.raises(RefusedError, match="in use by another process"):
+        tuning.search(path, out=other)
+    tuning.search(path, max_trials=1, out=other)
+    (other / "search.json").write_text('{"status": "fin')
+    with pytest.raises(RefusedError, match=r"search.json: cannot be read"):
+        tuning.search(path, max_trials=1, out=other)
+
+
+def test_the_default_folder_has_name_and_hash(tmp_path, monkeypatch, quick):
+    monkeypatch.chdir(tmp_path)
+    result = tuning.search(write(tmp_path), max_trials=1)
+    assert result.folder.parent.name == "searches"
+    assert len(result.folder.name.removeprefix("tiny_search-")) == 8
+    # As if it were another data set: another folder.
+    assert tuning.search(write(tmp_path), max_trials=1, smoke=True).folder != result.folder
+
+
+def test_bad_data_is_told_before_the_folder_is_made(tmp_path):
+    with pytest.raises(InputError, match=r"`data.name`"):
+        tuning.search(write(tmp_path), data="no_such_data", out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_records_are_plain_data(finished):
+    _, result = finished
+    text = json.dumps([trial.summary() for trial in result.trials] + [result.summary()])
+    assert yaml_document.parse(text, "records").data[-1]["trials"] == 3
+    assert dataclasses.is_dataclass(result)
+
+
+def test_short_names_are_the_shortest_that_tell_apart():
+    paths = ["optimizer.learning_rate.initial", "optimizer.rule", "a.rate", "b.rate", "rate"]
+    assert list(short_names(paths).values()) == ["initial", "rule", "a.rate", "b.rate", "rate"]
