@@ -17,8 +17,9 @@ import sys
 
 HERE = pathlib.Path(__file__).parent
 RESULTS = HERE / "results" / "cifar10.jsonl"
+_COSTS = ("epochs", "seconds", "training_seconds", "images_per_second")
 KEPT = {
-    "train": ("train", "val", "test", "epochs", "seconds", "training_seconds", "images_per_second", "seed", "recipe_hash"),
+    "train": ("train", "val", "test", *_COSTS, "seed", "recipe_hash"),
     "search": ("trials", "best", "best_recipe"),
 }
 
@@ -32,21 +33,28 @@ def done() -> set[str]:
 
 def run(command: str, folder: pathlib.Path) -> None:
     """Run one command, its progress on the terminal, and append its line."""
-    arguments = [*shlex.split(command)[1:], "--out", str(folder), "--overwrite"]
+    arguments = [*shlex.split(command)[1:], "--out", str(folder)]
+    if not any((folder / name).exists() for name in ("result.json", "search.json")):
+        arguments.append("--overwrite")  # begun and not finished
     load = os.getloadavg()[0]
-    process = subprocess.run([sys.executable, "-m", "kerastrain.cli.main", *arguments], stdout=subprocess.PIPE, check=True)
+    process = subprocess.run(
+        [sys.executable, "-m", "kerastrain.cli.main", *arguments], stdout=subprocess.PIPE, check=True
+    )
     result = json.loads(process.stdout.splitlines()[-1])
     row = {"command": command, **{key: result[key] for key in KEPT[arguments[0]] if key in result}}
     if arguments[0] == "train":
         row |= {"data": result["data"]["description"].split(" from ")[0], "samples": result["data"]["samples"]}
         row |= {"machine": result["machine"], "execution": result["execution"], "versions": result["versions"]}
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=HERE, check=True)
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=HERE, check=True
+    )
     row |= {
         "commit": commit.stdout.strip(),
         "date": datetime.date.today().isoformat(),
         "load_before": round(load, 2),
         "load_after": round(os.getloadavg()[0], 2),
     }
+    RESULTS.parent.mkdir(exist_ok=True)
     with RESULTS.open("a", encoding="utf-8") as stream:
         stream.write(json.dumps(row) + "\n")
 
@@ -60,7 +68,10 @@ def main() -> None:
         if command in done() or (arguments.only and arguments.only not in command):
             continue
         print(f"\n== {command}", file=sys.stderr, flush=True)
-        run(command, pathlib.Path("runs/evidence") / command.replace(" ", "_").replace("/", "_").removeprefix("kerastrain_"))
+        run(
+            command,
+            pathlib.Path("runs/evidence") / command.replace(" ", "_").replace("/", "_").removeprefix("kerastrain_"),
+        )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Run every Python block of a Markdown file, each in a process and an empty folder of its own; check its YAML recipes."""
+"""Run every Python block of a Markdown file, each in a process and an empty folder of its own; load its recipes."""
 
 import pathlib
 import re

@@ -118,7 +118,7 @@ class Registry:
             known = tuple(self._entries[name].arguments.model_fields)
             raise PydanticCustomError(
                 "component",
-                "see its parts",  # type: ignore[arg-type]
+                "see its parts",
                 {"problems": [{**item, "known": known} for item in error.errors(include_url=False)]},
             ) from None
         return {self.key: name, **arguments.model_dump()}

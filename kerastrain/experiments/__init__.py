@@ -9,6 +9,7 @@ from kerastrain.experiments.preprocess_parts import PREPROCESSORS
 from kerastrain.experiments.recipe import Recipe, from_document, load, shipped
 from kerastrain.experiments.run import evaluate, run
 from kerastrain.experiments.run_folder import RunFolder
+from kerastrain.experiments.script import run_script
 from kerastrain.experiments.smoke import smoke
 from kerastrain.experiments.trained import Trained, load_trained
 
@@ -32,6 +33,7 @@ __all__ = [
     "load_trained",
     "prepare",
     "run",
+    "run_script",
     "shipped",
     "smoke",
 ]

@@ -58,6 +58,7 @@ class Batches(keras.utils.PyDataset):
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
         chosen = self.order[self.bounds[index] : self.bounds[index + 1]]
+        inputs: Any
         if isinstance(self.inputs, dict):
             inputs = {key: values[chosen] for key, values in self.inputs.items()}
             inputs[self.image_key] = self._augmented(inputs[self.image_key], chosen)

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from kerastrain._core import machine
+from kerastrain._core import accelerator, machine
 
 # A call into the compiled loop should take about this long: long enough to hide Keras's overhead of about a millisecond
 # a step, short enough that progress moves and Ctrl-C is answered.
@@ -32,27 +32,6 @@ class Execution:
         return dataclasses.asdict(self) | {"reasons": list(self.reasons)}
 
 
-def accelerator() -> str | None:
-    """The name of the accelerator that the backend computes on, or None on a CPU."""
-    backend = keras.backend.backend()
-    if backend == "tensorflow":
-        import tensorflow as tf
-
-        devices = tf.config.list_physical_devices("GPU")
-        if not devices:
-            return None
-        return str(tf.config.experimental.get_device_details(devices[0]).get("device_name", "GPU"))
-    if backend == "jax":
-        import jax
-
-        return None if jax.default_backend() == "cpu" else str(jax.devices()[0].device_kind)
-    if backend == "torch":
-        import torch
-
-        return torch.cuda.get_device_name(0) if torch.cuda.is_available() else None
-    return None
-
-
 def choose_precision(asked: str) -> tuple[str, str]:
     """The precision to compute in, and the reason.
 
@@ -61,9 +40,9 @@ def choose_precision(asked: str) -> tuple[str, str]:
     """
     if asked != "auto":
         return asked, f"precision {asked}: asked for"
-    name = accelerator()
+    name = accelerator.device_name()
     if name is not None:
-        if _accelerator_has_bfloat16():
+        if accelerator.has_bfloat16():
             return "bfloat16", f"precision bfloat16: {name} multiplies it natively"
         return "float32", f"precision float32: {name} has no native bfloat16"
     if "amx_bf16" in machine.cpu_flags():
@@ -90,7 +69,7 @@ def choose_execution(
         asked_jit: `"auto"` or a boolean.
     """
     backend = keras.backend.backend()
-    device = accelerator()
+    device = accelerator.device_name()
     reasons = [precision[1]]
     per_execution, reason = _steps_per_execution(model, steps, batch_size, asked_steps, backend, device)
     reasons.append(reason)
@@ -131,21 +110,3 @@ def _steps_per_execution(
     seconds = 3 * multiply_adds(model) * batch_size / speed
     chosen = max(1, min(_MAX_STEPS, steps, int(_TARGET_SECONDS / max(seconds, 1e-9))))
     return chosen, f"steps_per_execution {chosen}: a step is estimated at {seconds * 1000:.2g} ms of arithmetic"
-
-
-def _accelerator_has_bfloat16() -> bool:
-    backend = keras.backend.backend()
-    if backend == "torch":
-        import torch
-
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    if backend == "jax":
-        import jax
-
-        capability = str(getattr(jax.devices()[0], "compute_capability", "8.0"))
-        return float(capability) >= 8.0
-    import tensorflow as tf
-
-    devices = tf.config.list_physical_devices("GPU")
-    capability = tf.config.experimental.get_device_details(devices[0]).get("compute_capability", (0, 0))
-    return tuple(capability) >= (8, 0)

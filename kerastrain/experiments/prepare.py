@@ -60,8 +60,14 @@ def prepare(recipe: Recipe) -> PreparedData:
         train = _limited(train, recipe.data.train_limit, seed)
     form = DATA_FORMS[recipe.model["topology"]]
     classes = len(data.class_names)
-    formed = [datasets.apply_form(form, part, classes, seed=seed) for part in (train, splits.validation, splits.test)]
-    return PreparedData(*formed, data.class_names, data.description, data.fingerprint())
+    return PreparedData(
+        train=datasets.apply_form(form, train, classes, seed=seed),
+        validation=datasets.apply_form(form, splits.validation, classes, seed=seed),
+        test=datasets.apply_form(form, splits.test, classes, seed=seed),
+        class_names=data.class_names,
+        description=data.description,
+        fingerprint=data.fingerprint(),
+    )
 
 
 def _limited(split: datasets.Split, limit: int, seed: int) -> datasets.Split:

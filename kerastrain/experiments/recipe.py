@@ -8,7 +8,7 @@ import re
 from typing import Annotated, Any, Literal, Self
 
 import pydantic
-from pydantic import Field
+from pydantic import Field, PlainValidator
 from pydantic_core import PydanticCustomError
 
 from kerastrain._core import dotted_path, problems, yaml_document
@@ -16,7 +16,6 @@ from kerastrain._core.errors import InputError, closest
 from kerastrain._core.registry import (
     NonNegativeInt,
     PositiveInt,
-    component,
     problem,
 )
 from kerastrain.datasets import DATASETS
@@ -37,7 +36,7 @@ _SHORTHANDS = {
 
 
 class _Section(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(extra="forbid", strict=True, populate_by_name=True)
+    model_config = pydantic.ConfigDict(extra="forbid", strict=True, populate_by_name=True, validate_default=True)
 
 
 class Augment(_Section):
@@ -54,14 +53,20 @@ class Data(_Section):
     validation: Annotated[float, Field(gt=0, lt=1)] | PositiveInt = 5000
     train_limit: PositiveInt | None = None
     augment: Augment = Augment()
-    preprocess: component(PREPROCESSORS) = {"type": "rescale"}  # type: ignore[valid-type]
+    preprocess: Annotated[dict[str, Any], PlainValidator(PREPROCESSORS.validate)] = {"type": "rescale"}
+
+
+def _zero(value: Any) -> float:
+    if value != 0 or isinstance(value, bool):
+        raise problem((), "expected 0.0, since Keras's optimizers can only leave weight decay out by group", value)
+    return 0.0
 
 
 class Group(_Section):
     """Options for the variables whose path the pattern is found in. Keras's optimizers can leave out weight decay."""
 
     pattern: Annotated[str, Field(min_length=1)]
-    weight_decay: Literal[0, 0.0]
+    weight_decay: Annotated[float, PlainValidator(_zero)]
 
     @pydantic.field_validator("pattern")
     @classmethod
@@ -69,7 +74,7 @@ class Group(_Section):
         try:
             re.compile(pattern)
         except re.error as error:
-            raise PydanticCustomError("message", f"expected a regular expression ({error})") from None  # type: ignore[arg-type]
+            raise PydanticCustomError("message", f"expected a regular expression ({error})") from None
         return pattern
 
 
@@ -81,14 +86,17 @@ def _learning_rate(value: Any) -> Any:
     return SCHEDULES.validate(value)
 
 
+_Transform = Annotated[dict[str, Any], PlainValidator(GRADIENT_TRANSFORMS.validate)]
+
+
 class Optimizer(_Section):
     """The update rule and its slots: rate, gradient transforms, groups, averaging."""
 
-    rule: component(RULES) = {"type": "sgd"}  # type: ignore[valid-type]
-    learning_rate: Annotated[float | dict[str, Any], pydantic.PlainValidator(_learning_rate)] = 0.01
-    gradient_transforms: Annotated[list[component(GRADIENT_TRANSFORMS)], Field(max_length=1)] = []  # type: ignore[misc]
+    rule: Annotated[dict[str, Any], PlainValidator(RULES.validate)] = {"type": "sgd"}
+    learning_rate: Annotated[float | dict[str, Any], PlainValidator(_learning_rate)] = 0.01
+    gradient_transforms: Annotated[list[_Transform], Field(max_length=1)] = []
     groups: list[Group] = []
-    averaging: component(AVERAGING) | None = None  # type: ignore[valid-type]
+    averaging: Annotated[dict[str, Any], PlainValidator(AVERAGING.validate)] | None = None
 
 
 class Training(_Section):
@@ -114,10 +122,10 @@ class Recipe(_Section):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$")]
     task: Literal["multiclass", "multilabel"] = "multiclass"
     data: Data = Data()
-    model: component(TOPOLOGIES)  # type: ignore[valid-type]
+    model: Annotated[dict[str, Any], PlainValidator(TOPOLOGIES.validate)]
     optimizer: Optimizer = Optimizer()
     training: Training = Training()
-    callbacks: list[component(CALLBACKS)] = []  # type: ignore[valid-type]
+    callbacks: list[Annotated[dict[str, Any], PlainValidator(CALLBACKS.validate)]] = []
 
     @pydantic.model_validator(mode="after")
     def _fits_together(self) -> Self:

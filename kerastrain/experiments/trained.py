@@ -31,22 +31,19 @@ class Trained:
     @property
     def form(self) -> str:
         """The data form that the model reads, told from its inputs."""
-        if isinstance(self.model.input, dict):
+        if len(self.model.inputs) > 1:
             return "image_and_histogram"
         height, width = self._image_shape[:2]
         return "pairs" if width == 2 * height else "image"
 
     @property
     def _image_shape(self) -> tuple[int, ...]:
-        inputs = self.model.input
-        shape = (inputs["image"] if isinstance(inputs, dict) else inputs).shape
-        return tuple(int(size) for size in shape[1:])
+        return _image_shape(self.model)
 
     @property
     def classes(self) -> int:
         """How many classes the model tells apart."""
-        output = self.model.output
-        return int((output["vote"] if isinstance(output, dict) else output).shape[-1])
+        return int(self.model.outputs[0].shape[-1])
 
     def evaluate(self, data: str | None = None) -> dict[str, Any]:
         """Loss and metrics by role. A bare model does not say what it was trained on, so it has only the test set.
@@ -124,7 +121,15 @@ def load_trained(path: str | pathlib.Path) -> Trained:
     except Exception as error:  # Keras raises many kinds for a damaged file; each means the same to the user.
         text = " ".join(str(error).split())[:300]
         raise InputError(f"{file}: is not a model that Keras can load ({type(error).__name__}: {text}).") from None
+    if not _image_shape(model):
+        raise InputError(f"{file}: expected a model of images (height, width, channels) of fixed size.")
     return Trained(model, str(path), recipe, class_names)
+
+
+def _image_shape(model: keras.Model) -> tuple[int, ...]:
+    """Height, width and channels of the model's image input; empty where it has none of fixed size."""
+    shapes = [tuple(tensor.shape[1:]) for tensor in model.inputs or ()]
+    return next((shape for shape in shapes if len(shape) == 3 and None not in shape), ())
 
 
 def _read_image(path: pathlib.Path, shape: tuple[int, ...]) -> np.ndarray:

@@ -28,9 +28,9 @@ def convnet(
 ) -> keras.Model:
     """Stages of 3x3 convolutions, pooling between them, global average pooling, softmax: 0.29M weights by default.
 
-    A stage is `blocks` times convolution, normalization, activation; dropout comes once, behind the last stage. The form
-    is VGG's (Simonyan and Zisserman, 2014, arXiv 1409.1556) with batch normalization, and with global average pooling
-    (Lin et al., 2013, arXiv 1312.4400) instead of wide dense layers.
+    A stage is `blocks` times convolution, normalization, activation; dropout comes once, behind the last stage. The
+    form is VGG's (Simonyan and Zisserman, 2014, arXiv 1409.1556) with batch normalization, and with global average
+    pooling (Lin et al., 2013, arXiv 1312.4400) instead of wide dense layers.
 
     Args:
         widths: channels of each stage; max pooling halves height and width between stages.

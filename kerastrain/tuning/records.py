@@ -62,6 +62,11 @@ class SearchResult:
     seconds: float
 
     @property
+    def stopped(self) -> str | None:
+        """The signal that ended it early, or None."""
+        return self.ended_by if self.status == "interrupted" else None
+
+    @property
     def best(self) -> TrialRecord | None:
         """The completed trial of the best value, the first of equals."""
         return best(self.trials, self.objective)

@@ -92,6 +92,7 @@ class _Run:
         """Run them, write what there is after each, and at the end what ended it."""
         hypermodel = RecipeHyperModel(self.plan.space, self.plan.recipes)
         hypermodel.data(self.plan.base)
+        self.folder.begin()
         seconds = self.plan.config.budget.wall_clock_seconds
         tuner = SearchTuner(
             self.plan.oracle(),

@@ -38,14 +38,12 @@ class SearchFolder:
             yield
 
     def open(self, *, overwrite: bool) -> SearchResult | None:
-        """Begin the search here, or hand back the result of the same search when it is finished.
+        """The result of the same search when it is finished here; None when this one may `begin`.
 
         Raises:
             RefusedError: the folder holds another search (naming the fields), an unfinished one, or something else.
         """
         if overwrite and (self.path / CONFIG).exists():
-            self._clear()
-            self._begin()
             return None
         if not (self.path / CONFIG).exists():
             others = sorted(entry.name for entry in self.path.iterdir() if entry.name != ".lock")
@@ -54,7 +52,6 @@ class SearchFolder:
                     f"{self.path}: is not empty and is not a search folder (it holds `{others[0]}`). "
                     "Choose another --out."
                 )
-            self._begin()
             return None
         summary = self._summary()
         rows = differences(summary["identity"], identity(self.plan))
@@ -69,6 +66,17 @@ class SearchFolder:
             f"{self.path}: holds an unfinished search, which cannot be continued. "
             "Use --overwrite to start it again, or choose another --out."
         )
+
+    def begin(self) -> None:
+        """Start with nothing but the search file; what an earlier search wrote goes, and nothing else."""
+        for name in _OURS:
+            target = self.path / name
+            if target.is_dir():
+                shutil.rmtree(target)
+            else:
+                target.unlink(missing_ok=True)
+        atomic_files.write_text(self.path / CONFIG, yaml_document.dump(_resolved(self.plan)))
+        self.write([], status="running", ended_by=None, seconds=0.0)
 
     def write(self, records: Sequence[TrialRecord], *, status: str, ended_by: str | None, seconds: float) -> None:
         """All files, as they stand after `records`."""
@@ -93,10 +101,6 @@ class SearchFolder:
         }
         atomic_files.write_json(self.path / SUMMARY, summary)
 
-    def _begin(self) -> None:
-        atomic_files.write_text(self.path / CONFIG, yaml_document.dump(_resolved(self.plan)))
-        self.write([], status="running", ended_by=None, seconds=0.0)
-
     def _recorded(self, summary: dict[str, Any]) -> SearchResult:
         try:
             trials = recorded(summary["trials"], (self.path / HISTORY).read_text(encoding="utf-8"))
@@ -113,15 +117,6 @@ class SearchFolder:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RefusedError(f"{path}: cannot be read ({error}). Use --overwrite to search again.") from None
         return summary
-
-    def _clear(self) -> None:
-        """Remove what a search wrote, and nothing else."""
-        for name in _OURS:
-            target = self.path / name
-            if target.is_dir():
-                shutil.rmtree(target)
-            else:
-                target.unlink(missing_ok=True)
 
 
 def identity(plan: Plan) -> dict[str, Any]:

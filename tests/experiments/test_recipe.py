@@ -82,6 +82,8 @@ def test_the_whole_shape_is_accepted():
 def test_the_least_that_is_accepted():
     recipe = loaded("name: a\nmodel: convnet\n")
     assert recipe.task == "multiclass" and recipe.model["topology"] == "convnet"
+    # What is left out is resolved like what is given, so that both ways of writing are one recipe.
+    assert recipe == loaded("name: a\nmodel: convnet\ndata: {preprocess: rescale}\noptimizer: {rule: sgd}\n")
 
 
 def test_the_hash_is_of_the_meaning_not_of_the_writing():

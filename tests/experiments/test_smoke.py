@@ -1,4 +1,5 @@
 import keras
+import PIL.Image
 import pytest
 
 from kerastrain import experiments
@@ -22,5 +23,8 @@ def test_every_shipped_recipe_trains_saves_and_evaluates(name, tmp_path):
         assert 0 < result[role]["loss"] < 20 and 0 <= result[role]["accuracy"] <= 1
     expected = {"loss", "accuracy"} | ({"f1_score"} if recipe.task == "multilabel" else set())
     assert set(result["test"]) == expected
-    found = experiments.load_trained(tmp_path / "run").evaluate()
-    assert found["test"] == pytest.approx(result["test"], rel=1e-3, abs=1e-4)
+    PIL.Image.new("RGB", (32, 32)).save(tmp_path / "black.png")
+    (row,) = experiments.load_trained(tmp_path / "run").predict([tmp_path / "black.png"])
+    assert set(row["probabilities"]) == set(result["data"]["class_names"])
+    if recipe.task == "multiclass":
+        assert sum(row["probabilities"].values()) == pytest.approx(1, abs=1e-4)

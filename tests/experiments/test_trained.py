@@ -133,3 +133,11 @@ def test_a_model_with_code_in_it_is_not_loaded(tmp_path):
     model.save(tmp_path / "code.keras")
     with pytest.raises(InputError, match="is not a model that Keras can load"):
         load_trained(tmp_path / "code.keras")
+
+
+def test_a_model_of_something_else_than_images_is_refused(tmp_path):
+    keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]).save(tmp_path / "vectors.keras")
+    keras.Sequential([keras.Input((None, None, 3)), keras.layers.Conv2D(2, 3)]).save(tmp_path / "any.keras")
+    for name in ("vectors", "any"):
+        with pytest.raises(InputError, match="expected a model of images"):
+            load_trained(tmp_path / f"{name}.keras")

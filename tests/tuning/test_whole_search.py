@@ -53,7 +53,7 @@ def finished(tmp_path_factory):
 
 def test_the_result(finished):
     _, result = finished
-    assert (result.status, result.ended_by) == ("finished", "max_trials")
+    assert (result.status, result.ended_by, result.stopped) == ("finished", "max_trials", None)
     assert [trial.number for trial in result.trials] == [1, 2, 3]
     assert all(trial.status == "completed" and len(trial.history) == 2 for trial in result.trials)
     for trial in result.trials:
@@ -235,6 +235,7 @@ def test_a_signal_during_a_trial_keeps_what_is_recorded(tmp_path, monkeypatch):
     monkeypatch.setattr(experiments, "fit", interrupted)
     result = tuning.search(path, out=tmp_path / "out")
     assert (result.status, result.ended_by, len(result.trials)) == ("interrupted", "SIGTERM", 1)
+    assert result.stopped == "SIGTERM"
     assert experiments.load(result.best_recipe_path).hash() == calls[0].hash()
     with pytest.raises(RefusedError, match="holds an unfinished search"):
         tuning.search(path, out=tmp_path / "out")
@@ -301,6 +302,14 @@ def test_bad_data_is_told_before_the_folder_is_made(tmp_path):
     with pytest.raises(InputError, match=r"`data.name`"):
         tuning.search(write(tmp_path), data="no_such_data", out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_bad_data_leaves_a_folder_that_can_be_used(tmp_path):
+    images = tmp_path / "images.npz"
+    images.write_bytes(b"not an archive")
+    with pytest.raises(InputError, match=r"images.npz"):
+        tuning.search(write(tmp_path), data=str(images), out=tmp_path / "out")
+    assert [entry.name for entry in (tmp_path / "out").iterdir()] == [".lock"]
 
 
 def test_records_are_plain_data(finished):
