@@ -1,0 +1,72 @@
+"""Contenders side by side: A B A B, medians, wall and CPU seconds, with the facts of the machine."""
+
+import dataclasses
+import datetime
+import json
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from kerastrain._core import atomic_files, machine
+
+RESULTS = pathlib.Path(__file__).parent / "results"
+
+
+@dataclasses.dataclass(frozen=True)
+class Timing:
+    """Seconds of each repeat of one contender."""
+
+    wall: list[float]
+    cpu: list[float]
+
+    def facts(self, work: float, unit: str) -> dict[str, Any]:
+        """Medians, and the work done a second."""
+        wall = statistics.median(self.wall)
+        return {
+            "wall_seconds": round(wall, 4),
+            "cpu_seconds": round(statistics.median(self.cpu), 4),
+            "wall_seconds_min_max": [round(min(self.wall), 4), round(max(self.wall), 4)],
+            f"{unit}_per_second": round(work / wall, 1),
+        }
+
+
+def interleaved(contenders: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, Timing]:
+    """Run each contender once unmeasured, then all of them in turn, `repeats` times over."""
+    for contender in contenders.values():
+        contender()
+    timings = {name: Timing([], []) for name in contenders}
+    for _ in range(repeats):
+        for name, contender in contenders.items():
+            wall, cpu = time.perf_counter(), time.process_time()
+            contender()
+            timings[name].wall.append(time.perf_counter() - wall)
+            timings[name].cpu.append(time.process_time() - cpu)
+    return timings
+
+
+def median_ratio(slower: Timing, faster: Timing) -> float:
+    """How many times longer `slower` takes: the median over the rounds, whose runs were next to each other."""
+    return round(statistics.median(a / b for a, b in zip(slower.wall, faster.wall, strict=True)), 3)
+
+
+def write(name: str, rows: list[dict[str, Any]]) -> pathlib.Path:
+    """Write `results/NAME.json`: the rows, the command and everything they depend on."""
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True)
+    report = {
+        "command": f"python {' '.join(sys.argv)}",
+        "commit": commit.stdout.strip(),
+        "date": datetime.date.today().isoformat(),
+        "machine": machine.facts(),
+        "versions": machine.versions(),
+        "load_average": round(os.getloadavg()[0], 2),
+        "rows": rows,
+    }
+    path = RESULTS / f"{name}.json"
+    atomic_files.write_json(path, report)
+    print(json.dumps(rows, indent=2))
+    return path

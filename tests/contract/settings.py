@@ -1,0 +1,101 @@
+"""The contract table: one row for every public name. A name without a row, and a row without a name, is red."""
+
+import dataclasses
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """What a public name is, and the small arguments that make one of it where it makes something.
+
+    kind: topology, layer, model (a class that a topology makes), function, record (a class that holds data), class,
+        registry, table (a mapping) or module.
+    arguments: for a topology and a layer, the arguments of a small one.
+    """
+
+    kind: str
+    arguments: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+SMALL_IMAGE = {"input_shape": (8, 8, 3), "classes": 3, "seed": 0}
+PARTS = {"activation": "gelu", "normalization": "batch", "dropout": 0.2, "regularizer": 1e-4}
+
+ROWS: dict[str, Row] = {
+    "datasets.DATASETS": Row("registry"),
+    "datasets.FORMS": Row("registry"),
+    "datasets.ImageData": Row("record"),
+    "datasets.Split": Row("record"),
+    "datasets.Splits": Row("record"),
+    "datasets.apply_form": Row("function"),
+    "datasets.cifar10": Row("module"),
+    "datasets.color_histogram": Row("function"),
+    "datasets.load": Row("function"),
+    "datasets.own": Row("module"),
+    "datasets.split": Row("function"),
+    "datasets.synthetic": Row("module"),
+    "experiments.AVERAGING": Row("registry"),
+    "experiments.CALLBACKS": Row("registry"),
+    "experiments.GRADIENT_TRANSFORMS": Row("registry"),
+    "experiments.PREPROCESSORS": Row("registry"),
+    "experiments.PreparedData": Row("record"),
+    "experiments.RULES": Row("registry"),
+    "experiments.Recipe": Row("record"),
+    "experiments.RunFolder": Row("class"),
+    "experiments.SCHEDULES": Row("registry"),
+    "experiments.Trained": Row("record"),
+    "experiments.Training": Row("record"),
+    "experiments.build": Row("function"),
+    "experiments.evaluate": Row("function"),
+    "experiments.fit": Row("function"),
+    "experiments.from_document": Row("function"),
+    "experiments.load": Row("function"),
+    "experiments.load_trained": Row("function"),
+    "experiments.prepare": Row("function"),
+    "experiments.run": Row("function"),
+    "experiments.run_script": Row("function"),
+    "experiments.shipped": Row("function"),
+    "experiments.smoke": Row("function"),
+    "plots.curves": Row("function"),
+    "preprocessing.flip_mask": Row("function"),
+    "preprocessing.random_crop": Row("function"),
+    "topologies.ACTIVATIONS": Row("registry"),
+    "topologies.DATA_FORMS": Row("table"),
+    "topologies.DROPOUTS": Row("registry"),
+    "topologies.EnsembleMember": Row("model"),
+    "topologies.INITIALIZERS": Row("registry"),
+    "topologies.NORMALIZATIONS": Row("registry"),
+    "topologies.REGULARIZERS": Row("registry"),
+    "topologies.TASKS": Row("table"),
+    "topologies.TOPOLOGIES": Row("registry"),
+    "topologies.VotingEnsemble": Row("model"),
+    "topologies.VotingLayer": Row("layer", {"voting": "weighted", "weights": [1.0, 2.0], "name": "vote"}),
+    "topologies.convnet": Row("topology", {"widths": [4, 8], "blocks": 1, **PARTS, **SMALL_IMAGE}),
+    "topologies.describe": Row("function"),
+    "topologies.ensemble": Row(
+        "topology",
+        {
+            "members": ["mlp_functional", {"topology": "convnet", "widths": [4], "blocks": 1}],
+            "voting": "majority",
+            **SMALL_IMAGE,
+        },
+    ),
+    "topologies.member_seed": Row("function"),
+    "topologies.members": Row("function"),
+    "topologies.mlp_functional": Row("topology", {"layers": [6, 5], **PARTS, **SMALL_IMAGE}),
+    "topologies.mlp_sequential": Row("topology", {"layers": [6, 5], **PARTS, **SMALL_IMAGE}),
+    "topologies.multi_input": Row(
+        "topology",
+        {"widths": [4], "blocks": 1, "histogram_units": [5], "joint_units": [6], **PARTS, **SMALL_IMAGE},
+    ),
+    "topologies.multi_label": Row(
+        "topology", {"widths": [4, 8], "blocks": 1, **PARTS, **SMALL_IMAGE, "input_shape": (8, 16, 3)}
+    ),
+    "topologies.residual": Row("topology", {"depth": 8, "width": 4, **PARTS, **SMALL_IMAGE}),
+    "tuning.GridOracle": Row("class"),
+    "tuning.RandomOracle": Row("class"),
+    "tuning.SearchConfig": Row("record"),
+    "tuning.SearchResult": Row("record"),
+    "tuning.TrialRecord": Row("record"),
+    "tuning.load_config": Row("function"),
+    "tuning.search": Row("function"),
+}
