@@ -113,7 +113,8 @@ def explained(item: dict[str, Any]) -> str:
         return f"expected a number {sign} {context[name]:g}.{received}"
     if kind in _EXPECTED:
         return f"expected {_EXPECTED[kind]}.{received}"
-    return f"{item['msg'].removeprefix('Value error, ').rstrip('.')}.{received if 'input' in item else ''}"
+    text = item["msg"].removeprefix("Value error, ").rstrip(".")
+    return f"{text}.{received if 'input' in item and 'Received:' not in text else ''}"
 
 
 def _known(model: type[pydantic.BaseModel], location: Location) -> list[str]:

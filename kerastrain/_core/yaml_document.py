@@ -21,11 +21,12 @@ _SAFE_TAGS = {f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "f
 
 @dataclasses.dataclass(frozen=True)
 class Document:
-    """Plain data, the source it came from, and the line of each place in it."""
+    """Plain data, the source it came from, the line of each place in it, and the places that were set over the file."""
 
     source: str
     data: Any
     lines: dict[Location, int]
+    overrides: frozenset[Location] = frozenset()
 
     def line(self, location: Location) -> int:
         """The line of the nearest place at or above `location`; 0 where there is none."""
@@ -33,7 +34,9 @@ class Document:
         return next((self.lines[place] for place in places if place in self.lines), 0)
 
     def where(self, location: Location) -> str:
-        """`file:line` of the nearest place at or above `location`."""
+        """`file:line` of the nearest place at or above `location`; `override` when it was set over the file's."""
+        if any(location[: len(place)] == place for place in self.overrides):
+            return "override"
         line = self.line(location)
         return f"{self.source}:{line}" if line else self.source
 

@@ -64,6 +64,8 @@ def train(
         )
     finally:
         progress.close()
+    for line in _summary(result):
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
     _finish(result, result.get("stopped"))
 
 
@@ -146,6 +148,20 @@ def _experiments(verbose: bool) -> Any:
     from kerastrain import experiments
 
     return experiments
+
+
+def _summary(result: dict[str, Any]) -> list[str]:
+    """The result for people: the JSON line is for programs."""
+    if result["status"] != "finished":
+        return [f"Stopped by {result['stopped']} after {result['epochs']} epochs; what there is, is in {result['run']}"]
+    metrics = list(result["test"])
+    width = max(len(name) for name in metrics) + 2
+    lines = ["       " + "".join(f"{name:>{width}}" for name in metrics)]
+    for role in ("train", "val", "test"):
+        values = (result[role][name] for name in metrics)
+        lines.append(f"{role:<7}" + "".join(f"{'-' if value is None else f'{value:.4f}':>{width}}" for value in values))
+    speed = f"{result['images_per_second']:,.0f} images/s in training, {result['seconds']:.1f} s in all"
+    return [*lines, f"{result['data']['description']}; seed {result['seed']}; {speed}", f"Run folder: {result['run']}"]
 
 
 def _console() -> Any:

@@ -72,6 +72,9 @@ def color_histogram(images: Images, bins: int = 16) -> NDArray[np.float32]:
     Returns:
         float32 `(n, channels * bins)`; the `bins` numbers of a channel sum to 1.
 
+    Raises:
+        InputError: `bins` does not divide 256.
+
     Example:
 
     >>> import numpy as np

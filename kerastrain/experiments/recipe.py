@@ -1,5 +1,6 @@
 """The recipe: one typed file that describes a run; scripts, examples, the command line and searches go through it."""
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -185,13 +186,12 @@ def load(name_or_path: str | pathlib.Path, overrides: dict[str, Any] | None = No
 
 
 def from_document(document: yaml_document.Document, overrides: dict[str, Any] | None = None) -> Recipe:
-    """A recipe from parsed YAML; the place of an override is told as `--set PATH`."""
+    """A recipe from parsed YAML; the place of a problem in an override is told as `override`."""
     for path, value in (overrides or {}).items():
         plain = document.data if isinstance(document.data, dict) else {}
         data = dotted_path.replaced(plain, path, value, expand=_expanded)
         location = dotted_path.parse(path)
-        lines = {place: line for place, line in document.lines.items() if place[: len(location)] != location}
-        document = yaml_document.Document(document.source, data, lines)
+        document = dataclasses.replace(document, data=data, overrides=document.overrides | {location})
     recipe: Recipe = problems.validated(Recipe, document)
     _check_dataset(recipe, document)
     return recipe

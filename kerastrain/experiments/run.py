@@ -73,7 +73,7 @@ def _run(
     data = data or prepare(recipe)
     announce(_data_line(data))
     model, execution = build_for_execution(recipe, data)
-    # Not before: what fails on bad input is to leave a folder as it is, so that the same command works once it is mended.
+    # Not earlier: what fails on bad input leaves the folder as it is, so the same command works once that is mended.
     folder.begin(recipe.to_yaml())
     announce(f"Model: {recipe.model['topology']}, {model.count_params():,} parameters. Run folder: {folder.path}")
     for reason in execution.reasons:
@@ -106,7 +106,16 @@ def _run(
 
 
 def evaluate(model: keras.Model, data: PreparedData, roles: Sequence[str] = tuple(ROLES)) -> dict[str, dict[str, Any]]:
-    """Loss and metrics of the model on each role, all weights as they are, no augmentation."""
+    """Loss and metrics of the model on each role, all weights as they are, no augmentation.
+
+    Args:
+        model: a compiled model.
+        data: as `prepare` gives it.
+        roles: some of `train`, `val` and `test`.
+
+    Returns:
+        Metric name -> value, by role; None stands for a value that is not finite, which JSON does not have.
+    """
     found = {}
     for role in roles:
         inputs, labels = getattr(data, ROLES[role])

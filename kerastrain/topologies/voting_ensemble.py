@@ -87,7 +87,11 @@ class VotingEnsemble(keras.Model):
 
 
 def members(model: keras.Model) -> list[EnsembleMember]:
-    """The members of a `VotingEnsemble`, in order; each is a Keras model of its own that shares the weights."""
+    """The members of a `VotingEnsemble`, in order; each is a Keras model of its own that shares the weights.
+
+    Raises:
+        InputError: the model is no `VotingEnsemble`.
+    """
     if not isinstance(model, VotingEnsemble):
         raise InputError(f"`model` must be a VotingEnsemble. Received: {type(model).__name__} `{model.name}`.")
     return [layer for layer in model.layers if isinstance(layer, EnsembleMember)]

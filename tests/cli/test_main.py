@@ -111,7 +111,9 @@ def test_bad_input_is_one_line_and_exit_code_2(command, arguments, fragment):
     assert fragment in lines[0], lines[0]
 
 
-@pytest.mark.parametrize("arguments", [["trian"], ["train"], ["train", "residual", "--epochs", "x"], ["train", "--nothing"]])
+@pytest.mark.parametrize(
+    "arguments", [["trian"], ["train"], ["train", "residual", "--epochs", "x"], ["train", "--nothing"]]
+)
 def test_bad_usage_is_exit_code_2(command, arguments):
     code, out, err = command(*arguments)
     assert (code, out) == (2, []) and "Usage:" in err
@@ -159,7 +161,16 @@ def test_help_imports_no_backend():
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_leaves_a_usable_folder(number, code, small_file, tmp_path):
-    arguments = ["train", "mlp_sequential", "--data", str(small_file), "--epochs", "100000", "--out", str(tmp_path / "run")]
+    arguments = [
+        "train",
+        "mlp_sequential",
+        "--data",
+        str(small_file),
+        "--epochs",
+        "100000",
+        "--out",
+        str(tmp_path / "run"),
+    ]
     arguments += ["--set", "data.validation=0.25", *QUICK]
     with subprocess.Popen(
         [sys.executable, "-m", "kerastrain.cli.main", *arguments],
@@ -175,6 +186,7 @@ def test_a_signal_leaves_a_usable_folder(number, code, small_file, tmp_path):
         process.send_signal(number)
         out, err = process.communicate(timeout=60)
     assert process.returncode == code, "".join(told) + err
+    assert not any(noise in line for line in told for noise in ("oneDNN", "cuda", "absl")), told
     result = json.loads(out)
     assert len(out.splitlines()) == 1 and result["status"] == "interrupted" and "Traceback" not in err
     with (tmp_path / "run" / "history.csv").open(newline="") as stream:

@@ -85,7 +85,7 @@ ROWS: dict[str, Row] = {
     "topologies.mlp_sequential": Row("topology", {"layers": [6, 5], **PARTS, **SMALL_IMAGE}),
     "topologies.multi_input": Row(
         "topology",
-        {"widths": [4], "blocks": 1, "histogram_units": [5], "joint_units": [6], **PARTS, **SMALL_IMAGE},
+        {"widths": [4], "blocks": 1, "histogram_units": 5, "joint_units": 6, **PARTS, **SMALL_IMAGE},
     ),
     "topologies.multi_label": Row(
         "topology", {"widths": [4, 8], "blocks": 1, **PARTS, **SMALL_IMAGE, "input_shape": (8, 16, 3)}

@@ -50,7 +50,9 @@ def loss(name):
 
 
 def test_every_public_name_has_a_row_and_every_row_a_name():
-    found = {f"{package}.{name}" for package in PACKAGES for name in importlib.import_module(f"kerastrain.{package}").__all__}
+    found = {
+        f"{package}.{name}" for package in PACKAGES for name in importlib.import_module(f"kerastrain.{package}").__all__
+    }
     assert found == set(ROWS)
 
 

@@ -58,7 +58,13 @@ def test_duplicate_keys_name_the_second_line():
 
 @pytest.mark.parametrize(
     "text",
-    ["!!python/object/apply:os.system [ls]", "!!python/name:os.system", "!own {a: 1}", "!!binary aGVsbG8=", "!!set {a}"],
+    [
+        "!!python/object/apply:os.system [ls]",
+        "!!python/name:os.system",
+        "!own {a: 1}",
+        "!!binary aGVsbG8=",
+        "!!set {a}",
+    ],
 )
 def test_tags_are_refused(text):
     assert "the YAML tag" in refused(f"a:\n  {text}\n")
@@ -136,7 +142,7 @@ def test_read_errors(tmp_path):
         yaml_document.read(tmp_path)
     latin = tmp_path / "latin.yaml"
     latin.write_bytes("name: café".encode("latin-1"))
-    with pytest.raises(InputError, match="expected UTF-8 text.*at byte 9"):
+    with pytest.raises(InputError, match=r"expected UTF-8 text.*at byte 9"):
         yaml_document.read(latin)
     large = tmp_path / "large.yaml"
     large.write_bytes(b"#" * (yaml_document.MAX_BYTES + 1))
@@ -162,7 +168,9 @@ def drawn(generator, depth=0):
     if kind == 3:
         return generator.uniform(-1, 1) * 10.0 ** generator.randint(-12, 12)
     if kind == 4:
-        return generator.choice(["true", "null", "1e-5", "0.1", "1", "", " ", "a: b", "# x", "- y", "~", "<<", "é", "*a"])
+        return generator.choice(
+            ["true", "null", "1e-5", "0.1", "1", "", " ", "a: b", "# x", "- y", "~", "<<", "é", "*a"]
+        )
     if kind in (5, 6):
         return "".join(generator.choice(string.printable) for _ in range(generator.randrange(12)))
     size = generator.randrange(4)

@@ -88,9 +88,7 @@ def test_crops_are_windows_of_the_reflected_image():
     found, positions = Batches(images, labels, 40, seed=0, crop=2)[0]
     offsets = set()
     for image, position in zip(found, positions, strict=True):
-        places = [
-            (y, x) for y in range(5) for x in range(5) if (padded[position, y : y + 6, x : x + 6] == image).all()
-        ]
+        places = [(y, x) for y in range(5) for x in range(5) if (padded[position, y : y + 6, x : x + 6] == image).all()]
         assert places
         offsets.update(places)
     assert len(offsets) > 10

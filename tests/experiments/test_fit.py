@@ -62,7 +62,9 @@ def test_sequential_learning_takes_one_sample_a_step(tiny, tiny_recipe):
 
 
 def test_history_rows(tiny, tiny_recipe):
-    recipe = tiny_recipe(optimizer__learning_rate={"type": "step_decay", "initial": 0.1, "factor": 0.5, "every_epochs": 1})
+    recipe = tiny_recipe(
+        optimizer__learning_rate={"type": "step_decay", "initial": 0.1, "factor": 0.5, "every_epochs": 1}
+    )
     training = experiments.fit(recipe, experiments.build(recipe, tiny), tiny)
     assert [row["epoch"] for row in training.history] == [0, 1]
     keys = {"epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds"}

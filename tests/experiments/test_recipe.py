@@ -88,7 +88,9 @@ def test_the_least_that_is_accepted():
 
 def test_the_hash_is_of_the_meaning_not_of_the_writing():
     short = loaded("name: a\nmodel: {topology: convnet, dropout: 0.2}\n")
-    long = loaded("# the same\nmodel:\n  dropout: {rate: 0.2, type: dropout}\n  topology: convnet\nname: a\nschema: 1\n")
+    long = loaded(
+        "# the same\nmodel:\n  dropout: {rate: 0.2, type: dropout}\n  topology: convnet\nname: a\nschema: 1\n"
+    )
     assert short.hash() == long.hash()
     assert short.hash() != loaded("name: a\nmodel: {topology: convnet, dropout: 0.3}\n").hash()
 
@@ -129,8 +131,7 @@ def test_overrides_reach_into_lists():
 
 def test_a_problem_of_an_override_is_not_blamed_on_a_line_of_the_file():
     message = complaint("name: a\nmodel: convnet\ntraining:\n  epochs: 3\n", {"training.epochs": 0})
-    assert "`training.epochs`: expected a number >= 1. Received: 0." in message
-    assert "my.yaml:4" not in message
+    assert message == "override: `training.epochs`: expected a number >= 1. Received: 0."
 
 
 RECIPE = "name: a\nmodel:\n  topology: residual\n"
@@ -144,14 +145,26 @@ MISTAKES = {
     "misspelled initializer": ("  initializer: he_norm\n", 4, ["`model.initializer", "Did you mean `he_normal`?"]),
     "misspelled argument of a part": ("  activation:\n    type: relu\n    max_val: 6\n", 6, ["`max_value`?"]),
     "rate of one": ("  dropout: 1.0\n", 4, ["`model.dropout", "expected a number < 1", "Received: 1.0"]),
-    "negative rate": ("  dropout: {type: spatial, rate: -0.1}\n", 4, ["`model.dropout.rate`", "expected a number >= 0"]),
-    "depth that is no depth": ("  depth: 21\n", 4, ["`model.depth`", "Received: 21"]),
+    "negative rate": (
+        "  dropout: {type: spatial, rate: -0.1}\n",
+        4,
+        ["`model.dropout.rate`", "expected a number >= 0"],
+    ),
+    "depth that is no depth": (
+        "  depth: 21\n",
+        4,
+        ["`model.depth`", "6n + 2", "Received: depth=21", "The nearest is 20"],
+    ),
     "text for a number": ("training: {epochs: ten}\n", 4, ["`training.epochs`", "a whole number", 'Received: "ten"']),
     "quoted number": ('training: {epochs: "10"}\n', 4, ["`training.epochs`", "a whole number", 'Received: "10"']),
     "fraction of an epoch": ("training: {epochs: 1.5}\n", 4, ["`training.epochs`", "a whole number"]),
     "zero batch": ("training:\n  batch_size: 0\n", 5, ["`training.batch_size`", "expected a number >= 1"]),
     "negative seed": ("training: {seed: -1}\n", 4, ["`training.seed`", "expected a number >= 0"]),
-    "unknown strategy": ("training: {strategy: minibatch}\n", 4, ["`training.strategy`", "`mini_batch`", "Did you mean"]),
+    "unknown strategy": (
+        "training: {strategy: minibatch}\n",
+        4,
+        ["`training.strategy`", "`mini_batch`", "Did you mean"],
+    ),
     "unknown precision": ("training: {precision: float64}\n", 4, ["`training.precision`", "`float32`"]),
     "yes for true": ("training: {jit: yes}\n", 4, ["`training.jit`", "Received"]),
     "misspelled rule": ("optimizer: {rule: adma}\n", 4, ["unknown optimizer rule `adma`", "Did you mean `adam"]),
@@ -253,7 +266,9 @@ def test_what_is_missing_is_told_without_a_line_below_it():
 
 
 def test_a_key_that_is_misspelled_and_needed_is_told_twice():
-    missing, unknown = complaint("name: a\nmodel:\n  topology: convnet\n  dropout:\n    rat: 0.1\n    type: dropout\n").split("\n")
+    missing, unknown = complaint(
+        "name: a\nmodel:\n  topology: convnet\n  dropout:\n    rat: 0.1\n    type: dropout\n"
+    ).split("\n")
     assert missing == "my.yaml:4: `model.dropout.rate`: is missing."
     assert unknown.startswith("my.yaml:5: `model.dropout.rat`: unknown key. Did you mean `rate`?")
 

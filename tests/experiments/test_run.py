@@ -55,7 +55,11 @@ def outcome(recipe, data, folder):
         {key: value for key, value in row.items() if key != "seconds"}
         for row in csv.DictReader((folder / "history.csv").open(newline=""))
     ]
-    return [np.array(value) for value in model.get_weights()], history, [result[role] for role in ("train", "val", "test")]
+    return (
+        [np.array(value) for value in model.get_weights()],
+        history,
+        [result[role] for role in ("train", "val", "test")],
+    )
 
 
 @pytest.mark.parametrize("kind", ["tiny_recipe", "tiny_convnet"])
@@ -120,7 +124,7 @@ def test_a_diverged_run_leaves_no_result_and_cannot_be_taken_for_finished(tiny, 
     with pytest.raises(WorkFailedError, match="diverged"):
         experiments.run(recipe, tmp_path / "run", data=tiny)
     assert not (tmp_path / "run" / "result.json").exists()
-    with pytest.raises(RefusedError, match="holds an unfinished run.*--overwrite"):
+    with pytest.raises(RefusedError, match=r"holds an unfinished run.*--overwrite"):
         experiments.run(recipe, tmp_path / "run", data=tiny)
     with pytest.raises(WorkFailedError, match="diverged"):
         experiments.run(recipe, tmp_path / "run", data=tiny, overwrite=True)

@@ -34,13 +34,17 @@ def test_step_decay_over_all_steps():
 def test_exponential_decay():
     places = np.arange(0, EPOCHS * STEPS, 11)
     expected = 0.2 * np.exp(-0.15 * places / STEPS)
-    np.testing.assert_allclose(rates({"type": "exponential_decay", "initial": 0.2, "rate": 0.15}, places), expected, 1e-5)
+    np.testing.assert_allclose(
+        rates({"type": "exponential_decay", "initial": 0.2, "rate": 0.15}, places), expected, 1e-5
+    )
 
 
 def test_inverse_time_decay():
     places = np.arange(0, EPOCHS * STEPS, 11)
     expected = 0.2 / (1 + 0.5 * places / STEPS)
-    np.testing.assert_allclose(rates({"type": "inverse_time_decay", "initial": 0.2, "rate": 0.5}, places), expected, 1e-5)
+    np.testing.assert_allclose(
+        rates({"type": "inverse_time_decay", "initial": 0.2, "rate": 0.5}, places), expected, 1e-5
+    )
 
 
 @pytest.mark.parametrize("decay_epochs", [None, 10])
@@ -100,9 +104,15 @@ def test_one_step_an_epoch():
         ({"type": "piecewise_constant_decay", "boundary_epochs": [2, 2], "values": [1, 2, 3]}, "must rise"),
         ({"type": "piecewise_constant_decay", "boundary_epochs": [3, 2], "values": [1, 2, 3]}, "must rise"),
         ({"type": "piecewise_constant_decay", "boundary_epochs": [1, 2], "values": [1, 2]}, "one value more"),
-        ({"type": "step_decay", "initial": -0.1, "factor": 0.5, "every_epochs": 10}, "`initial`: expected a number > 0"),
+        (
+            {"type": "step_decay", "initial": -0.1, "factor": 0.5, "every_epochs": 10},
+            "`initial`: expected a number > 0",
+        ),
         ({"type": "step_decay", "initial": math.inf, "factor": 0.5, "every_epochs": 1}, "`initial`: expected a finite"),
-        ({"type": "step_decay", "initial": 0.1, "factor": 0.5, "every_epochs": 0}, "`every_epochs`: expected a number >= 1"),
+        (
+            {"type": "step_decay", "initial": 0.1, "factor": 0.5, "every_epochs": 0},
+            "`every_epochs`: expected a number >= 1",
+        ),
         ({"type": "cosine_decay", "initial": 0.1, "end_fraction": 1.5}, "`end_fraction`: expected a number <= 1"),
     ],
 )

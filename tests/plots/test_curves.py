@@ -7,8 +7,24 @@ import pytest
 from kerastrain.plots import curves
 
 HISTORY = [
-    {"epoch": 0, "loss": 2.0, "accuracy": 0.1, "val_loss": 2.5, "val_accuracy": 0.2, "learning_rate": 0.1, "seconds": 3},
-    {"epoch": 1, "loss": 1.0, "accuracy": 0.4, "val_loss": 1.5, "val_accuracy": 0.3, "learning_rate": 0.05, "seconds": 2},
+    {
+        "epoch": 0,
+        "loss": 2.0,
+        "accuracy": 0.1,
+        "val_loss": 2.5,
+        "val_accuracy": 0.2,
+        "learning_rate": 0.1,
+        "seconds": 3,
+    },
+    {
+        "epoch": 1,
+        "loss": 1.0,
+        "accuracy": 0.4,
+        "val_loss": 1.5,
+        "val_accuracy": 0.3,
+        "learning_rate": 0.05,
+        "seconds": 2,
+    },
 ]
 
 
@@ -24,7 +40,7 @@ def test_the_numbers_are_on_the_axes():
     assert list(panels) == ["loss", "accuracy", "learning rate"]
     assert lines(panels["loss"]) == {"training": ([1, 2], [2.0, 1.0]), "validation": ([1, 2], [2.5, 1.5])}
     assert lines(panels["accuracy"]) == {"training": ([1, 2], [0.1, 0.4]), "validation": ([1, 2], [0.2, 0.3])}
-    assert [data for data in lines(panels["learning rate"]).values()] == [([1, 2], [0.1, 0.05])]
+    assert list(lines(panels["learning rate"]).values()) == [([1, 2], [0.1, 0.05])]
     assert {axes.get_xlabel() for axes in figure.axes} == {"epoch"}
     assert panels["learning rate"].get_legend() is None
 

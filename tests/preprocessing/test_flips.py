@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 
@@ -6,7 +8,7 @@ from kerastrain.preprocessing import flip_mask
 
 def test_alternating_shows_the_other_side_in_every_next_epoch():
     masks = [flip_mask("alternating", 1000, seed=5, epoch=epoch) for epoch in range(6)]
-    for before, after in zip(masks, masks[1:], strict=False):
+    for before, after in itertools.pairwise(masks):
         np.testing.assert_array_equal(before, ~after)
     np.testing.assert_array_equal(masks[0], masks[4])
 
