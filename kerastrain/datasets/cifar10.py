@@ -62,7 +62,9 @@ def load_data(path: str | os.PathLike[str] | None = None) -> tuple[Arrays, Array
 def locate() -> pathlib.Path:
     """The file or folder that `load_data()` reads, downloaded if need be. Raises InputError as it does."""
     named = os.environ.get(ENVIRONMENT_VARIABLE)
-    if named:  # an empty variable counts as none, as in a shell
+    if named == "":
+        raise InputError(f"`{ENVIRONMENT_VARIABLE}`: expected a file or a folder. Received: nothing. Set or unset it.")
+    if named is not None:
         return existing(named, ENVIRONMENT_VARIABLE)
     cache = _cache()
     archive = cache / "cifar-10-binary.tar.gz"

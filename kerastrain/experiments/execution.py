@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from kerastrain._core import accelerator, machine
+from kerastrain._core.errors import InputError
 
 # A call into the compiled loop should take about this long: long enough to hide Keras's overhead of about a millisecond
 # a step, short enough that progress moves and Ctrl-C is answered.
@@ -67,6 +68,9 @@ def choose_execution(
         batch_size: samples in a step.
         asked_steps: `"auto"` or a number.
         asked_jit: `"auto"` or a boolean.
+
+    Raises:
+        InputError: several steps per execution on torch.
     """
     backend = keras.backend.backend()
     device = accelerator.device_name()
@@ -79,8 +83,10 @@ def choose_execution(
         jit, reason = True, "jit on: JAX needs it"
     elif backend == "tensorflow" and device is not None:
         jit, reason = True, "jit on: XLA fuses on the accelerator"
+    elif backend == "tensorflow":
+        jit, reason = False, "jit off: TensorFlow without XLA is faster on this device"
     else:
-        jit, reason = False, f"jit off: on {backend} without XLA is faster on this device"
+        jit, reason = False, f"jit off: {backend} runs eagerly unless asked to compile"
     reasons.append(reason)
     return Execution(backend, device or "cpu", precision[0], per_execution, jit, tuple(reasons))
 
@@ -101,6 +107,11 @@ def multiply_adds(model: keras.Model) -> int:
 def _steps_per_execution(
     model: keras.Model, steps: int, batch_size: int, asked: Any, backend: str, device: str | None
 ) -> tuple[int, str]:
+    if backend == "torch" and asked not in ("auto", 1):
+        raise InputError(
+            "`training.steps_per_execution` must be 1 or auto on the torch backend, where Keras has no compiled loop. "
+            f"Received: {asked}."
+        )
     if asked != "auto":
         return min(int(asked), steps), f"steps_per_execution {min(int(asked), steps)}: asked for"
     if backend == "torch":

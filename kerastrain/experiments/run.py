@@ -1,6 +1,7 @@
 """A recipe, from data to a run folder with its result."""
 
 import csv
+import importlib.util
 import io
 import math
 import pathlib
@@ -78,8 +79,8 @@ def _run(
     announce(f"Model: {recipe.model['topology']}, {model.count_params():,} parameters. Run folder: {folder.path}")
     for reason in execution.reasons:
         announce(f"Chosen: {reason}")
-    logs = keras.callbacks.TensorBoard(folder / LOGS, write_graph=False)
-    training = fit(recipe, model, data, callbacks=[logs, *callbacks], folder=folder.path)
+    logs = _tensorboard(folder, announce)
+    training = fit(recipe, model, data, callbacks=[*logs, *callbacks], folder=folder.path)
     _write_training(folder, recipe, model, training)
     status = "finished" if training.stopped is None else "interrupted"
     metrics = evaluate(model, data) if training.stopped is None else {}
@@ -122,6 +123,14 @@ def evaluate(model: keras.Model, data: PreparedData, roles: Sequence[str] = tupl
         values = model.evaluate(inputs, labels, batch_size=EVALUATION_BATCH, verbose=0, return_dict=True)
         found[role] = {name: _json_number(value) for name, value in values.items()}
     return found
+
+
+def _tensorboard(folder: RunFolder, announce: Announce) -> list[keras.callbacks.Callback]:
+    # Keras writes the logs with TensorFlow on every backend, and on JAX and torch it may be missing.
+    if importlib.util.find_spec("tensorflow") is None:
+        announce(f"No {LOGS}/ for TensorBoard: Keras writes them with TensorFlow, which is not installed.")
+        return []
+    return [keras.callbacks.TensorBoard(folder / LOGS, write_graph=False)]
 
 
 def _json_number(value: Any) -> float | None:
