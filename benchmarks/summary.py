@@ -1,0 +1,94 @@
+"""Write `results/README.md`, the tables of what was measured, from the files beside it: python benchmarks/summary.py"""
+
+import collections
+import json
+import pathlib
+import re
+from typing import Any
+
+RESULTS = pathlib.Path(__file__).parent / "results"
+
+
+def main() -> None:
+    rows = [json.loads(line) for line in (RESULTS / "cifar10.jsonl").read_text(encoding="utf-8").splitlines()]
+    text = ["# What was measured", "", *training(rows), "", *searches(rows)]
+    if (RESULTS / "throughput.json").exists():
+        text += ["", *throughput(json.loads((RESULTS / "throughput.json").read_text(encoding="utf-8")))]
+    (RESULTS / "README.md").write_text("\n".join(text) + "\n", encoding="utf-8")
+
+
+def training(rows: list[dict[str, Any]]) -> list[str]:
+    """A line for each command, its seeds together."""
+    groups = collections.defaultdict(list)
+    for row in rows:
+        if "test" in row:
+            groups[re.sub(r" --seed \d+", "", row["command"])].append(row)
+    first = next(iter(groups.values()))[0]
+    lines = [
+        f"## Accuracy on {first['data']}",
+        "",
+        f"{first['machine']['processor']}, {first['machine']['cores']} cores ({', '.join(first['machine']['flags'])}), "
+        f"{first['execution']['precision']}, TensorFlow {first['versions']['tensorflow']}, Keras "
+        f"{first['versions']['keras']}. Each row is a command with `--seed` as given and `KERASTRAIN_CIFAR10` set; the "
+        "test set was used once a run, no test-time augmentation. Seconds are of the whole command, **on a machine "
+        "that other work shared** (`load_before`, `load_after` in `cifar10.jsonl`): accuracies are exact, times are not.",
+        "",
+        "| command | seeds | epochs | test accuracy, mean (min to max) | validation | seconds |",
+        "|---|---|---|---|---|---|",
+    ]
+    for command, runs in groups.items():
+        seconds = [row["seconds"] for row in runs]
+        metric = "f1_score" if "f1_score" in runs[0]["test"] else "accuracy"
+        test, validation = (spread([row[role][metric] for row in runs]) for role in ("test", "val"))
+        lines.append(
+            f"| `{command}` | {', '.join(str(row['seed']) for row in runs)} | {runs[0]['epochs']} "
+            f"| {'macro F1 ' if metric == 'f1_score' else ''}{test} | {validation} "
+            f"| {min(seconds):.0f} to {max(seconds):.0f} |"
+        )
+    return lines
+
+
+def searches(rows: list[dict[str, Any]]) -> list[str]:
+    """A line for each search."""
+    lines = ["## Searches", "", "| command | trials | best value | its parameters |", "|---|---|---|---|"]
+    for row in rows:
+        if "trials" in row:
+            parameters = ", ".join(f"{key} {value}" for key, value in row["best"]["parameters"].items())
+            lines.append(f"| `{row['command']}` | {count(row['trials'])} | {row['best']['value']:.4f} | {parameters} |")
+    return lines
+
+
+def throughput(report: dict[str, Any]) -> list[str]:
+    """Images a second beside plain Keras."""
+    lines = [
+        "## Images a second in training, beside a plain Keras script",
+        "",
+        f"`{report['command']}`, commit {report['commit']}, {report['machine']['processor']}, "
+        f"{report['machine']['cores']} cores; medians of interleaved repeats.",
+        "",
+        "| recipe | contender | images/s | CPU seconds | speed relative to plain Keras |",
+        "|---|---|---|---|---|",
+    ]
+    for row in report["rows"]:
+        for name, facts in row["contenders"].items():
+            ratio = row["speed_relative_to_plain"].get(name, 1.0)
+            lines.append(
+                f"| {row['recipe']} | {name} | {facts['images_per_second']:,.0f} | {facts['cpu_seconds']:.2f} "
+                f"| {ratio:.2f} |"
+            )
+    return lines
+
+
+def spread(values: list[float]) -> str:
+    mean = sum(values) / len(values)
+    if len(values) == 1:
+        return f"{mean:.2%}"
+    return f"{mean:.2%} ({min(values):.2%} to {max(values):.2%})"
+
+
+def count(trials: Any) -> int:
+    return len(trials) if isinstance(trials, list) else int(trials)
+
+
+if __name__ == "__main__":
+    main()
