@@ -31,7 +31,7 @@ def training(rows: list[dict[str, Any]]) -> list[str]:
         f"{first['execution']['precision']}, TensorFlow {first['versions']['tensorflow']}, Keras "
         f"{first['versions']['keras']}. Each row is a command with `--seed` as given and `KERASTRAIN_CIFAR10` set; the "
         "test set was used once a run, no test-time augmentation. Seconds are of the whole command, **on a machine "
-        "that other work shared** (`load_before`, `load_after` in `cifar10.jsonl`): accuracies are exact, times are not.",
+        "that other work shared** (`load_before`, `load_after` in `cifar10.jsonl`): accuracies are exact, times not.",
         "",
         "| command | seeds | epochs | test accuracy, mean (min to max) | validation | seconds |",
         "|---|---|---|---|---|---|",

@@ -42,3 +42,5 @@ def start_keras(verbose: bool) -> None:
         import keras
 
         keras.ops.add(1.0, 1.0)
+        # On JAX and torch this is where Keras imports TensorFlow, to seed it too.
+        keras.utils.set_random_seed(0)

@@ -24,6 +24,7 @@ def softmax_gradients(kernel, bias, images, labels):
     return x.T @ deltas / len(x), deltas.mean(axis=0), loss
 
 
+@pytest.mark.backend
 @pytest.mark.parametrize("batch_size", [61, 16, 30, 1000])
 def test_full_batch_learning_is_gradient_descent_on_the_whole_set(tiny, tiny_recipe, batch_size):
     # 61 samples are divided by none of 16 and 30.
@@ -105,6 +106,7 @@ def test_a_signal_ends_the_training_at_the_next_step(tiny, tiny_recipe, number):
     assert signal.getsignal(number) == before
 
 
+@pytest.mark.backend
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
 def test_every_precision_trains_with_float32_weights(tiny, tiny_recipe, precision):
     recipe = tiny_recipe(training__precision=precision)

@@ -14,6 +14,7 @@ from kerastrain._core.errors import InputError, RefusedError, WorkFailedError
 FILES = {"recipe.yaml", "result.json", "history.csv", "curves.png", "model.keras", "logs", ".lock"}
 
 
+@pytest.mark.backend
 def test_the_run_folder_and_its_result(tiny, tiny_recipe, tmp_path):
     recipe, told = tiny_recipe(), []
     result = experiments.run(recipe, tmp_path / "run", data=tiny, announce=told.append)
@@ -62,7 +63,7 @@ def outcome(recipe, data, folder):
     )
 
 
-@pytest.mark.parametrize("kind", ["tiny_recipe", "tiny_convnet"])
+@pytest.mark.parametrize("kind", [pytest.param("tiny_recipe", marks=pytest.mark.backend), "tiny_convnet"])
 def test_the_same_seed_gives_the_same_bits_and_another_seed_others(kind, tiny, tmp_path, request):
     made = request.getfixturevalue(kind)
     recipe = made() if kind == "tiny_recipe" else made

@@ -79,6 +79,7 @@ def test_raw_bytes_and_scaled_floats_agree(name):
     )
 
 
+@pytest.mark.backend
 @pytest.mark.parametrize("name", NAMES)
 def test_training_moves_every_weight_and_save_and_load_keep_the_outputs(name, tmp_path):
     model = small(name)

@@ -48,6 +48,7 @@ def test_one_member_is_the_plain_model():
     )
 
 
+@pytest.mark.backend
 def test_each_of_three_members_learns_as_it_would_alone():
     kinds = [MLP, CONVNET, MLP]
     model = ensemble(members=kinds, **SHAPE, preprocessing=_rescaling(), seed=0)
