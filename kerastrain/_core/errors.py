@@ -28,7 +28,12 @@ class RefusedError(KerastrainError):
     exit_code = 3
 
 
+def closest_name(name: object, known: Iterable[str]) -> str | None:
+    """The known name that comes nearest to `name`, or None when none comes near."""
+    return next(iter(difflib.get_close_matches(str(name), sorted(known), n=1, cutoff=0.6)), None)
+
+
 def closest(name: object, known: Iterable[str]) -> str:
     """`" Did you mean `relu`?"`, or the empty string when nothing known comes near `name`."""
-    matches = difflib.get_close_matches(str(name), sorted(known), n=1, cutoff=0.6)
-    return f" Did you mean `{matches[0]}`?" if matches else ""
+    match = closest_name(name, known)
+    return f" Did you mean `{match}`?" if match is not None else ""

@@ -7,7 +7,7 @@ from typing import Any
 import pydantic
 
 from kerastrain._core.dotted_path import Location, render
-from kerastrain._core.errors import InputError, closest
+from kerastrain._core.errors import InputError, closest, closest_name
 from kerastrain._core.yaml_document import Document
 
 _EXPECTED = {
@@ -22,6 +22,7 @@ _EXPECTED = {
     "model_attributes_type": "a mapping",
     "list_type": "a list",
     "tuple_type": "a list",
+    "string_pattern_mismatch": "a name of letters, digits, `_`, `.` and `-`",
     "none_required": "null",
 }
 _BOUNDS = {
@@ -45,10 +46,16 @@ def validated(model: type[pydantic.BaseModel], document: Document) -> Any:
 def lines(error: pydantic.ValidationError, document: Document, model: type[pydantic.BaseModel]) -> list[str]:
     """One line a problem, each place once, in the order of the file."""
     found: dict[str, tuple[int, str]] = {}
-    for item in flat(error.errors(include_url=False)):
-        location = _present(item["loc"], document.data)
+    items = [{**item, "place": _present(item["loc"], document.data)} for item in flat(error.errors(include_url=False))]
+    misspelled = set()
+    for item in items:
         if item["type"] == "extra_forbidden":
-            item.setdefault("known", _known(model, location[:-1]))
+            item.setdefault("known", _known(model, item["place"][:-1]))
+            misspelled.add((*item["place"][:-1], closest_name(item["place"][-1], item["known"])))
+    for item in items:
+        location = item["place"]
+        if item["type"] == "missing" and location in misspelled:
+            continue  # It is there, under a name that is told to be wrong.
         message = explained(item)
         key = render(location)
         found.setdefault(
@@ -111,6 +118,11 @@ def explained(item: dict[str, Any]) -> str:
     if kind in _BOUNDS:
         name, sign = _BOUNDS[kind]
         return f"expected a number {sign} {context[name]:g}.{received}"
+    if kind in ("too_short", "string_too_short"):
+        unit = "characters" if kind == "string_too_short" else "items"
+        return f"expected at least {context['min_length']} {unit}.{received}"
+    if kind == "too_long":
+        return f"expected at most {context['max_length']} items.{received}"
     if kind in _EXPECTED:
         return f"expected {_EXPECTED[kind]}.{received}"
     text = item["msg"].removeprefix("Value error, ").rstrip(".")

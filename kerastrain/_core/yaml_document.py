@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -26,7 +27,7 @@ class Document:
     source: str
     data: Any
     lines: dict[Location, int]
-    overrides: frozenset[Location] = frozenset()
+    overrides: Mapping[Location, str] = dataclasses.field(default_factory=dict)
 
     def line(self, location: Location) -> int:
         """The line of the nearest place at or above `location`; 0 where there is none."""
@@ -34,9 +35,10 @@ class Document:
         return next((self.lines[place] for place in places if place in self.lines), 0)
 
     def where(self, location: Location) -> str:
-        """`file:line` of the nearest place at or above `location`; `override` when it was set over the file's."""
-        if any(location[: len(place)] == place for place in self.overrides):
-            return "override"
+        """`file:line` of the nearest place at or above `location`; what set it, when that was not the file."""
+        for place, label in self.overrides.items():
+            if location[: len(place)] == place:
+                return label
         line = self.line(location)
         return f"{self.source}:{line}" if line else self.source
 

@@ -12,9 +12,17 @@ from typing import Annotated, Any
 
 import typer
 
+from kerastrain import __version__
 from kerastrain._core.errors import InputError, KerastrainError
+from kerastrain.cli import summary
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+# Older versions of typer raise click's usage errors and newer ones their own; both are the base of this public class.
+UsageError: Any = typer.BadParameter.__base__
+
+_INTERRUPTED = 130
+"""What typer gives, in place of an exception, when a command ended by KeyboardInterrupt."""
 
 Data = Annotated[str | None, typer.Option(help="cifar10, synthetic, or the path of an .npz file or image folder.")]
 Out = Annotated[pathlib.Path | None, typer.Option(help="The folder of the run.")]
@@ -24,9 +32,23 @@ Verbose = Annotated[bool, typer.Option("--verbose", help="Show what the librarie
 Target = Annotated[pathlib.Path, typer.Argument(metavar="RUN_OR_MODEL", help="A run folder or a .keras file.")]
 
 
-@app.callback(help="Train deep networks with Keras: topologies, recipes, searches.")
-def root() -> None:
-    """Keeps the commands a group."""
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"kerastrain {__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Train deep networks with Keras: topologies, recipes, searches."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help(), err=True)
+        raise typer.Exit(InputError.exit_code)
 
 
 @app.command()
@@ -46,10 +68,17 @@ def train(
 ) -> None:
     """Train a topology from a recipe, and write a run folder."""
     overrides = _overrides(set_ or [])
-    named = {"data.name": data, "training.epochs": epochs, "training.batch_size": batch_size, "training.seed": seed}
-    overrides.update({key: value for key, value in named.items() if value is not None})
+    labels = dict.fromkeys(overrides, "--set")
+    for label, key, value in (
+        ("--data", "data.name", data),
+        ("--epochs", "training.epochs", epochs),
+        ("--batch-size", "training.batch_size", batch_size),
+        ("--seed", "training.seed", seed),
+    ):
+        if value is not None:
+            overrides[key], labels[key] = value, label
     experiments = _experiments(verbose)
-    loaded = experiments.load(recipe, overrides)
+    loaded = experiments.load(recipe, overrides, labels)
     from kerastrain.cli.progress import FitProgress
 
     console = _console()
@@ -60,12 +89,11 @@ def train(
             out,
             overwrite=overwrite,
             callbacks=[progress],
-            announce=lambda line: console.print(line, highlight=False, soft_wrap=True, markup=False),
+            announce=lambda line: _say(console, line),
         )
     finally:
         progress.close()
-    for line in _summary(result):
-        console.print(line, highlight=False, soft_wrap=True, markup=False)
+    _say(console, *summary.training_lines(result))
     _finish(result, result.get("stopped"))
 
 
@@ -79,7 +107,7 @@ def search(
     smoke: Smoke = False,
     verbose: Verbose = False,
 ) -> None:
-    """Search hyperparameters as a YAML file describes, and write the best recipe."""
+    """Search hyperparameters, and write the best recipe."""
     _experiments(verbose)
     from kerastrain import tuning
 
@@ -89,9 +117,13 @@ def search(
 
 @app.command()
 def evaluate(target: Target, data: Data = None, verbose: Verbose = False) -> None:
-    """Loss and metrics of a trained model on the training, validation and test sets."""
+    """Loss and metrics of a trained model on each set of its data."""
     experiments = _experiments(verbose)
-    result = experiments.load_trained(target).evaluate(data)
+    loaded = experiments.load_trained(target)
+    console = _console()
+    _say(console, f"Evaluating {target}")
+    result = loaded.evaluate(data)
+    _say(console, f"Data: {result['data']}", *summary.metric_table(result))
     _finish({"model": str(target), **result})
 
 
@@ -104,10 +136,7 @@ def predict(
     """The classes that a trained model sees in image files."""
     experiments = _experiments(verbose)
     predictions = experiments.load_trained(target).predict(images)
-    console = _console()
-    for row in predictions:
-        best = ", ".join(f"{name} {probability:.1%}" for name, probability in list(row["probabilities"].items())[:3])
-        console.print(f"{row['image']}: {best}", highlight=False, soft_wrap=True, markup=False)
+    _say(_console(), *map(summary.prediction_line, predictions))
     _finish({"model": str(target), "predictions": predictions})
 
 
@@ -150,24 +179,15 @@ def _experiments(verbose: bool) -> Any:
     return experiments
 
 
-def _summary(result: dict[str, Any]) -> list[str]:
-    """The result for people: the JSON line is for programs."""
-    if result["status"] != "finished":
-        return [f"Stopped by {result['stopped']} after {result['epochs']} epochs; what there is, is in {result['run']}"]
-    metrics = list(result["test"])
-    width = max(len(name) for name in metrics) + 2
-    lines = ["       " + "".join(f"{name:>{width}}" for name in metrics)]
-    for role in ("train", "val", "test"):
-        values = (result[role][name] for name in metrics)
-        lines.append(f"{role:<7}" + "".join(f"{'-' if value is None else f'{value:.4f}':>{width}}" for value in values))
-    speed = f"{result['images_per_second']:,.0f} images/s in training, {result['seconds']:.1f} s in all"
-    return [*lines, f"{result['data']['description']}; seed {result['seed']}; {speed}", f"Run folder: {result['run']}"]
-
-
 def _console() -> Any:
     from rich.console import Console
 
     return Console(stderr=True)
+
+
+def _say(console: Any, *lines: str) -> None:
+    for line in lines:
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
 
 
 def _finish(result: dict[str, Any], stopped: str | None = None) -> None:
@@ -176,23 +196,33 @@ def _finish(result: dict[str, Any], stopped: str | None = None) -> None:
     if stopped is not None:
         from kerastrain.experiments.interruption import EXIT_CODES
 
-        raise typer.Exit(EXIT_CODES[stopped])
+        # Not typer.Exit: with 130 it would look like the one that typer makes of a KeyboardInterrupt.
+        sys.exit(EXIT_CODES[stopped])
 
 
 def main() -> None:
     """The entry point: an error meant for the user is one line on stderr and an exit code."""
     try:
-        app()
+        code = app(prog_name="kerastrain", standalone_mode=False)
+    except UsageError as error:
+        print(f"kerastrain: {_usage_line(error)}", file=sys.stderr)
+        sys.exit(error.exit_code)
     except KerastrainError as error:
         for line in str(error).splitlines():
             print(f"kerastrain: {line}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("kerastrain: interrupted.", file=sys.stderr)
-        sys.exit(130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    if code == _INTERRUPTED:
+        print("kerastrain: interrupted.", file=sys.stderr)
+    sys.exit(code or 0)
+
+
+def _usage_line(error: Any) -> str:
+    message = " ".join(error.format_message().split())
+    command = error.ctx.command_path if error.ctx is not None else "kerastrain"
+    return f"{message}{'' if message.endswith(('.', '?')) else '.'} See `{command} --help`."
 
 
 if __name__ == "__main__":

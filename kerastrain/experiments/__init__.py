@@ -6,7 +6,7 @@ from kerastrain.experiments.fit import Training, fit
 from kerastrain.experiments.optimizer_parts import AVERAGING, GRADIENT_TRANSFORMS, RULES, SCHEDULES
 from kerastrain.experiments.prepare import PreparedData, prepare
 from kerastrain.experiments.preprocess_parts import PREPROCESSORS
-from kerastrain.experiments.recipe import Recipe, from_document, load, shipped
+from kerastrain.experiments.recipe import METRICS, Recipe, from_document, load, shipped
 from kerastrain.experiments.run import evaluate, run
 from kerastrain.experiments.run_folder import RunFolder
 from kerastrain.experiments.script import run_script
@@ -17,6 +17,7 @@ __all__ = [
     "AVERAGING",
     "CALLBACKS",
     "GRADIENT_TRANSFORMS",
+    "METRICS",
     "PREPROCESSORS",
     "RULES",
     "SCHEDULES",

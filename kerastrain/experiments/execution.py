@@ -120,4 +120,8 @@ def _steps_per_execution(
     # Backward costs about twice forward.
     seconds = 3 * multiply_adds(model) * batch_size / speed
     chosen = max(1, min(_MAX_STEPS, steps, int(_TARGET_SECONDS / max(seconds, 1e-9))))
-    return chosen, f"steps_per_execution {chosen}: a step is estimated at {seconds * 1000:.2g} ms of arithmetic"
+    return chosen, f"steps_per_execution {chosen}: about {_milliseconds(seconds)} of arithmetic a step"
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{seconds * 1000:.0f} ms" if seconds >= 0.001 else "less than 1 ms"

@@ -1,6 +1,8 @@
 """One whole training: Keras's `fit`, with a history that is complete and a loss that is watched."""
 
+import csv
 import dataclasses
+import io
 import math
 import pathlib
 import time
@@ -9,12 +11,14 @@ from typing import Any
 
 import keras
 
+from kerastrain._core import atomic_files
 from kerastrain._core.errors import WorkFailedError
 from kerastrain.experiments.build import training_batches
 from kerastrain.experiments.callback_parts import build_callbacks
 from kerastrain.experiments.interruption import Interruption, StopWhenInterrupted
 from kerastrain.experiments.prepare import PreparedData
 from kerastrain.experiments.recipe import Recipe
+from kerastrain.experiments.run_folder import HISTORY
 
 EVALUATION_BATCH = 512
 
@@ -36,10 +40,18 @@ class Training:
 
 
 class EpochRecorder(keras.callbacks.Callback):
-    """Keeps every epoch's values, and stops when the loss is no longer finite."""
+    """Keeps every epoch's values, and stops when the loss is no longer finite.
 
-    def __init__(self) -> None:
+    Args:
+        path: a CSV file that is replaced whole after every epoch; None for none. `keras.callbacks.CSVLogger` appends to
+            an open file, so a crash can leave half a row.
+        interruption: once it has come, the epoch under way is not whole and gets no row.
+    """
+
+    def __init__(self, path: pathlib.Path | None = None, interruption: Interruption | None = None) -> None:
         super().__init__()
+        self.path = path
+        self.interruption = interruption
         self.rows: list[dict[str, Any]] = []
         self.diverged: str | None = None
         self._start = 0.0
@@ -50,15 +62,23 @@ class EpochRecorder(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         loss = float((logs or {}).get("loss", 0.0))
         if not math.isfinite(loss) and self.diverged is None:
-            self.diverged = f"the training loss became {loss} by batch {batch} of epoch {len(self.rows)}"
+            self.diverged = f"the training loss became {loss} by batch {batch + 1} of epoch {len(self.rows) + 1}"
             self.model.stop_training = True
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        if self.interruption is not None and self.interruption.name is not None:
+            return
         row: dict[str, Any] = {"epoch": epoch}
         row.update({name: float(value) for name, value in (logs or {}).items()})
         row["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         row["seconds"] = round(time.perf_counter() - self._start, 4)
         self.rows.append(row)
+        if self.path is not None:
+            stream = io.StringIO()
+            writer = csv.DictWriter(stream, list(self.rows[0]), lineterminator="\n", extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows(self.rows)
+            atomic_files.write_text(self.path, stream.getvalue())
 
 
 def fit(
@@ -76,12 +96,13 @@ def fit(
         model: a fresh compiled model.
         data: as `prepare` gives it.
         callbacks: further callbacks, called after the recipe's own.
-        folder: where the recipe's callbacks may keep files.
+        folder: where history.csv and the files of the recipe's callbacks are kept.
 
     Raises:
         WorkFailedError: the training loss is not finite.
     """
-    recorder, interruption = EpochRecorder(), Interruption()
+    interruption = Interruption()
+    recorder = EpochRecorder(None if folder is None else folder / HISTORY, interruption)
     batches = training_batches(recipe, data)
     everything = [
         keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: batches.start(epoch)),

@@ -41,7 +41,7 @@ class Interruption:
 
 
 class StopWhenInterrupted(keras.callbacks.Callback):
-    """Ends `fit` at the next batch boundary once a signal has come."""
+    """Ends `fit` or `evaluate` at the next batch boundary once a signal has come."""
 
     def __init__(self, interruption: Interruption) -> None:
         super().__init__()
@@ -50,3 +50,7 @@ class StopWhenInterrupted(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         if self.interruption.name is not None:
             self.model.stop_training = True
+
+    def on_test_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        if self.interruption.name is not None:
+            self.model.stop_evaluating = True

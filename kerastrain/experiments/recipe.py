@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 import pydantic
@@ -24,6 +25,9 @@ from kerastrain.experiments.callback_parts import CALLBACKS
 from kerastrain.experiments.optimizer_parts import AVERAGING, GRADIENT_TRANSFORMS, RULES, SCHEDULES, build_optimizer
 from kerastrain.experiments.preprocess_parts import PREPROCESSORS
 from kerastrain.topologies import DROPOUTS, REGULARIZERS, TASKS, TOPOLOGIES
+
+# What Keras logs each epoch, by task; with the prefix `val_` for the validation data.
+METRICS = {"multiclass": ("loss", "accuracy"), "multilabel": ("loss", "accuracy", "f1_score")}
 
 SHIPPED = pathlib.Path(__file__).parent / "recipes"
 
@@ -134,6 +138,12 @@ class Recipe(_Section):
         if TASKS[topology] != self.task:
             message = f"the topology `{topology}` is for `task: {TASKS[topology]}`"
             raise problem(("task",), message, self.task)
+        known = [name for metric in METRICS[self.task] for name in (f"val_{metric}", metric)]
+        for index, callback in enumerate(self.callbacks):
+            if callback["monitor"] not in known:
+                near = closest(callback["monitor"], known)
+                message = f'expected one of {", ".join(known)}. Received: "{callback["monitor"]}".{near}'
+                raise problem(("callbacks", index, "monitor"), message.rstrip("."))
         kinds = [callback["type"] for callback in self.callbacks]
         if "reduce_lr_on_plateau" in kinds and isinstance(self.optimizer.learning_rate, dict):
             place = ("callbacks", kinds.index("reduce_lr_on_plateau"))
@@ -176,22 +186,46 @@ def find(name_or_path: str | pathlib.Path) -> pathlib.Path:
     raise InputError(f"unknown recipe `{text}`.{closest(text, known)} Known: {', '.join(known)}; or give a .yaml file.")
 
 
-def load(name_or_path: str | pathlib.Path, overrides: dict[str, Any] | None = None) -> Recipe:
+def load(
+    name_or_path: str | pathlib.Path, overrides: dict[str, Any] | None = None, labels: Mapping[str, str] | None = None
+) -> Recipe:
     """Read a shipped recipe or a file, set `overrides` (dotted path -> value) and validate the whole.
+
+    Args:
+        name_or_path: a shipped recipe's name, or a file.
+        overrides: values to set over the file's, by dotted path.
+        labels: by dotted path, what messages call the place an override came from, such as `--epochs`.
 
     Raises:
         InputError: one line a problem: file:line, key, expected, received, closest match.
     """
-    return from_document(yaml_document.read(find(name_or_path)), overrides)
+    return from_document(yaml_document.read(find(name_or_path)), overrides, labels)
 
 
-def from_document(document: yaml_document.Document, overrides: dict[str, Any] | None = None) -> Recipe:
-    """A recipe from parsed YAML; the place of a problem in an override is told as `override`."""
-    for path, value in (overrides or {}).items():
-        plain = document.data if isinstance(document.data, dict) else {}
-        data = dotted_path.replaced(plain, path, value, expand=_expanded)
-        location = dotted_path.parse(path)
-        document = dataclasses.replace(document, data=data, overrides=document.overrides | {location})
+def from_document(
+    document: yaml_document.Document,
+    overrides: dict[str, Any] | None = None,
+    labels: Mapping[str, str] | None = None,
+) -> Recipe:
+    """A recipe from parsed YAML.
+
+    Args:
+        document: what was read.
+        overrides: as in `load`.
+        labels: as in `load`.
+
+    Raises:
+        InputError: as in `load`.
+    """
+    if isinstance(document.data, dict) and "space" in document.data and "model" not in document.data:
+        raise InputError(
+            f"{document.source}: is a search file, not a recipe. Run it with `kerastrain search {document.source}`."
+        )
+    for path, value in (overrides or {}).items() if isinstance(document.data, dict) else ():
+        data = dotted_path.replaced(document.data, path, value, expand=_expanded)
+        label = (labels or {}).get(path, "override")
+        places = {**document.overrides, dotted_path.parse(path): label}
+        document = dataclasses.replace(document, data=data, overrides=places)
     recipe: Recipe = problems.validated(Recipe, document)
     _check_dataset(recipe, document)
     return recipe
@@ -223,7 +257,7 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
     before, after = dict(_leaves(old, ())), dict(_leaves(new, ()))
     rows = []
     for place in dict.fromkeys([*before, *after]):
-        left, right = before.get(place, "(absent)"), after.get(place, "(absent)")
+        left, right = (json.dumps(side[place]) if place in side else "nothing" for side in (before, after))
         if left != right:
             rows.append(f"{dotted_path.render(place)}: {left} -> {right}")
     return rows

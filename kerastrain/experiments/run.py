@@ -1,8 +1,6 @@
 """A recipe, from data to a run folder with its result."""
 
-import csv
 import importlib.util
-import io
 import math
 import pathlib
 import time
@@ -15,9 +13,10 @@ from kerastrain import plots
 from kerastrain._core import atomic_files, machine
 from kerastrain.experiments.build import build_for_execution
 from kerastrain.experiments.fit import EVALUATION_BATCH, Training, fit
+from kerastrain.experiments.interruption import Interruption, StopWhenInterrupted
 from kerastrain.experiments.prepare import PreparedData, prepare
 from kerastrain.experiments.recipe import Recipe
-from kerastrain.experiments.run_folder import CURVES, HISTORY, LOGS, MODEL, RESULT, RunFolder
+from kerastrain.experiments.run_folder import CURVES, LOGS, MODEL, RESULT, RunFolder
 
 ROLES = {"train": "train", "val": "validation", "test": "test"}
 
@@ -82,11 +81,18 @@ def _run(
     logs = _tensorboard(folder, announce)
     training = fit(recipe, model, data, callbacks=[*logs, *callbacks], folder=folder.path)
     _write_training(folder, recipe, model, training)
-    status = "finished" if training.stopped is None else "interrupted"
-    metrics = evaluate(model, data) if training.stopped is None else {}
+    stopped, metrics = training.stopped, _last_epoch(training)
+    if stopped is None:
+        announce("Evaluating on the training, validation and test sets")
+        interruption = Interruption()
+        with interruption.listening():
+            metrics |= evaluate(model, data, callbacks=[StopWhenInterrupted(interruption)])
+        stopped = interruption.name
+    if stopped is not None:
+        metrics["test"] = None
     result = {
         "run": str(folder.path),
-        "status": status,
+        "status": "finished" if stopped is None else "interrupted",
         **metrics,
         "epochs": len(training.history),
         "seconds": round(time.perf_counter() - start, 3),
@@ -100,29 +106,49 @@ def _run(
         "versions": machine.versions(),
         "machine": machine.facts(),
     }
-    if training.stopped is not None:
-        result["stopped"] = training.stopped
+    if stopped is not None:
+        result["stopped"] = stopped
     atomic_files.write_json(folder / RESULT, result)
     return result
 
 
-def evaluate(model: keras.Model, data: PreparedData, roles: Sequence[str] = tuple(ROLES)) -> dict[str, dict[str, Any]]:
+def evaluate(
+    model: keras.Model,
+    data: PreparedData,
+    roles: Sequence[str] = tuple(ROLES),
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> dict[str, Any]:
     """Loss and metrics of the model on each role, all weights as they are, no augmentation.
 
     Args:
         model: a compiled model.
         data: as `prepare` gives it.
         roles: some of `train`, `val` and `test`.
+        callbacks: for Keras's `evaluate`; when one ends it early, the remaining roles are left out.
 
     Returns:
         Metric name -> value, by role; None stands for a value that is not finite, which JSON does not have.
     """
-    found = {}
+    found: dict[str, Any] = {}
     for role in roles:
         inputs, labels = getattr(data, ROLES[role])
-        values = model.evaluate(inputs, labels, batch_size=EVALUATION_BATCH, verbose=0, return_dict=True)
+        values = model.evaluate(
+            inputs, labels, batch_size=EVALUATION_BATCH, verbose=0, return_dict=True, callbacks=list(callbacks)
+        )
+        if model.stop_evaluating:
+            break
         found[role] = {name: _json_number(value) for name, value in values.items()}
     return found
+
+
+def _last_epoch(training: Training) -> dict[str, Any]:
+    """The metrics of the last epoch as training logged them, for a run that was stopped before its evaluation."""
+    row = training.history[-1] if training.history else {}
+    names = [name for name in row if f"val_{name}" in row]
+    return {
+        "train": {name: _json_number(row[name]) for name in names},
+        "val": {name: _json_number(row[f"val_{name}"]) for name in names},
+    }
 
 
 def _tensorboard(folder: RunFolder, announce: Announce) -> list[keras.callbacks.Callback]:
@@ -149,11 +175,6 @@ def _write_training(folder: RunFolder, recipe: Recipe, model: keras.Model, train
         model.save(path)
     if not training.history:
         return
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, list(training.history[0]), lineterminator="\n", extrasaction="ignore")
-    writer.writeheader()
-    writer.writerows(training.history)
-    atomic_files.write_text(folder / HISTORY, stream.getvalue())
     figure = plots.curves(training.history, title=recipe.name)
     with atomic_files.replacing(folder / CURVES) as path:
         figure.savefig(path, dpi=120)

@@ -22,18 +22,29 @@ class RunFolder:
     """One directory a run: recipe.yaml, result.json, history.csv, curves.png, model.keras, logs/.
 
     `result.json` is written last, so a folder that has one with status `finished` holds a whole run.
+
+    Args:
+        path: the directory; it need not exist.
+        marker: the file that tells a folder of ours from somebody's.
     """
 
-    def __init__(self, path: pathlib.Path) -> None:
+    def __init__(self, path: pathlib.Path, marker: str = RECIPE) -> None:
         self.path = path
+        self.marker = marker
 
     def __truediv__(self, name: str) -> pathlib.Path:
         return self.path / name
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the folder for this process. Raises RefusedError when another process holds it."""
+        """Hold the folder for this process; the lock file is gone afterwards.
+
+        Raises:
+            RefusedError: another process holds the folder, or it is somebody's folder and no run's.
+        """
+        in_use = RefusedError(f"{self.path}: in use by another process. Choose another --out.")
         try:
+            self._refuse_foreign()
             self.path.mkdir(parents=True, exist_ok=True)
             handle = os.open(self / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
@@ -42,8 +53,14 @@ class RunFolder:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
-                raise RefusedError(f"{self.path}: in use by another process. Choose another --out.") from None
-            yield
+                raise in_use from None
+            # The file may have been removed between opening and locking it, by the process that had it before.
+            if not (self / LOCK).exists() or os.fstat(handle).st_ino != (self / LOCK).stat().st_ino:
+                raise in_use
+            try:
+                yield
+            finally:
+                (self / LOCK).unlink(missing_ok=True)
         finally:
             os.close(handle)
 
@@ -51,15 +68,9 @@ class RunFolder:
         """The result of the same recipe when it is finished here; None where a run may begin. Changes nothing.
 
         Raises:
-            RefusedError: the folder holds another recipe (naming the fields), an unfinished run, or something else.
+            RefusedError: the folder holds another recipe (naming the fields), or an unfinished run.
         """
-        if not (self / RECIPE).exists():
-            if others := self._others():
-                raise RefusedError(
-                    f"{self.path}: is not empty and is not a run folder (it holds `{others[0]}`). Choose another --out."
-                )
-            return None
-        if overwrite:
+        if overwrite or not (self / RECIPE).exists():
             return None
         self._refuse_other(plain)
         result = self.result()
@@ -105,5 +116,11 @@ class RunFolder:
                 "Choose another --out, or --overwrite."
             )
 
-    def _others(self) -> list[str]:
-        return sorted(entry.name for entry in self.path.iterdir() if entry.name != LOCK)
+    def _refuse_foreign(self) -> None:
+        if not self.path.exists() or (self / self.marker).exists():
+            return
+        others = sorted(entry.name for entry in self.path.iterdir() if entry.name != LOCK)
+        if others:
+            raise RefusedError(
+                f"{self.path}: is not empty and has no {self.marker} (it holds `{others[0]}`). Choose another --out."
+            )

@@ -5,6 +5,8 @@ import pathlib
 import sys
 from typing import Any
 
+import keras
+
 from kerastrain._core.errors import KerastrainError
 from kerastrain.experiments.recipe import Recipe, load
 from kerastrain.experiments.run import run
@@ -37,10 +39,15 @@ def run_script(
     try:
         recipe = load(recipe_name, {**(overrides or {}), **chosen})
         recipe = smoke(recipe) if given.smoke else recipe
-        return recipe, run(recipe, given.out, overwrite=given.overwrite, announce=_to_stderr)
+        epochs = keras.callbacks.LambdaCallback(on_epoch_end=_epoch_to_stderr)
+        return recipe, run(recipe, given.out, overwrite=given.overwrite, callbacks=[epochs], announce=_to_stderr)
     except KerastrainError as error:
         print(error, file=sys.stderr)
         sys.exit(error.exit_code)
+
+
+def _epoch_to_stderr(epoch: int, logs: dict[str, Any]) -> None:
+    _to_stderr(f"epoch {epoch + 1}: " + ", ".join(f"{name} {float(value):.4f}" for name, value in logs.items()))
 
 
 def _to_stderr(line: str) -> None:

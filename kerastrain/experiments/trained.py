@@ -16,7 +16,7 @@ from kerastrain.experiments.build import loss_of, metrics_of
 from kerastrain.experiments.prepare import PreparedData, prepare
 from kerastrain.experiments.recipe import Recipe, from_document
 from kerastrain.experiments.run import ROLES, evaluate
-from kerastrain.experiments.run_folder import MODEL, RECIPE, RESULT
+from kerastrain.experiments.run_folder import BEST_MODEL, MODEL, RECIPE, RESULT
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,7 +92,10 @@ class Trained:
         for path, row in zip(paths, probabilities, strict=True):
             order = np.argsort(-row, kind="stable")
             ranked = {names[index]: round(float(row[index]), 6) for index in order}
-            rows.append({"image": str(path), "class": names[order[0]], "probabilities": ranked})
+            found: dict[str, Any] = {"image": str(path), "class": names[order[0]], "probabilities": ranked}
+            if self.form == "pairs":
+                found["labels"] = [name for name, probability in ranked.items() if probability > 0.5]
+            rows.append(found)
         return rows
 
 
@@ -104,16 +107,11 @@ def load_trained(path: str | pathlib.Path) -> Trained:
     """
     path = pathlib.Path(path)
     recipe, class_names = None, None
-    file = path
-    if path.is_dir():
-        file = path / MODEL
-        if (path / RECIPE).exists():
-            recipe = from_document(yaml_document.read(path / RECIPE))
-        if (path / RESULT).exists():
-            try:
-                class_names = tuple(json.loads((path / RESULT).read_text(encoding="utf-8"))["data"]["class_names"])
-            except (ValueError, KeyError, TypeError, OSError) as error:
-                raise InputError(f"{path / RESULT}: cannot be read ({error!r}).") from None
+    folder, file = (path, path / MODEL) if path.is_dir() else (path.parent, path)
+    # A model that still lies in its run folder knows what it was trained on, however it is named here.
+    if (folder / RECIPE).exists() and file.name in (MODEL, BEST_MODEL):
+        recipe = from_document(yaml_document.read(folder / RECIPE))
+        class_names = _class_names(folder / RESULT)
     if not file.is_file():
         raise InputError(f"{path}: expected a run folder with a {MODEL}, or a .keras file. Received: nothing there.")
     try:
@@ -124,6 +122,15 @@ def load_trained(path: str | pathlib.Path) -> Trained:
     if not _image_shape(model):
         raise InputError(f"{file}: expected a model of images (height, width, channels) of fixed size.")
     return Trained(model, str(path), recipe, class_names)
+
+
+def _class_names(path: pathlib.Path) -> tuple[str, ...] | None:
+    if not path.exists():
+        return None
+    try:
+        return tuple(json.loads(path.read_text(encoding="utf-8"))["data"]["class_names"])
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise InputError(f"{path}: cannot be read ({error!r}).") from None
 
 
 def _image_shape(model: keras.Model) -> tuple[int, ...]:
@@ -143,4 +150,5 @@ def _read_image(path: pathlib.Path, shape: tuple[int, ...]) -> np.ndarray:
                 converted = converted.resize((width, height), Image.Resampling.BILINEAR)
             return np.asarray(converted, np.uint8).reshape(shape)
     except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path}: expected an image file. Received: one that cannot be read ({error}).") from None
+        reason = getattr(error, "strerror", None) or "no image in it can be read"
+        raise InputError(f"{path}: expected an image file. Received: {reason}.") from None

@@ -42,6 +42,8 @@ def curves(history: Sequence[Mapping[str, Any]], *, title: str = "") -> matplotl
         if f"val_{name}" in history[0]:
             _line(axes, epochs, [row.get(f"val_{name}") for row in history], "validation", _VALIDATION)
             axes.legend(frameon=False)
+        if name == "learning_rate":
+            axes.set_ylim(bottom=0)  # A constant rate would be drawn on an axis of its rounding errors.
         axes.set_title(name.replace("_", " "))
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))

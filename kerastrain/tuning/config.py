@@ -124,6 +124,8 @@ def load_config(path: str | pathlib.Path) -> SearchConfig:
         InputError: one line a problem: file:line, key, expected, received, closest match.
     """
     document = yaml_document.read(pathlib.Path(path))
+    if isinstance(document.data, dict) and "model" in document.data and "space" not in document.data:
+        raise InputError(f"{path}: is a recipe, not a search file. Train it with `kerastrain train {path}`.")
     config: SearchConfig = problems.validated(SearchConfig, document)
     config._source = document
     return config

@@ -6,15 +6,14 @@ from typing import Any, Literal, Self
 
 import pydantic
 
+from kerastrain import experiments
 from kerastrain._core.errors import closest
 from kerastrain._core.registry import problem
 
-# The metrics that a task's compiled model reports on its validation data, and which way each is better.
-METRICS: dict[str, dict[str, str]] = {
-    "multiclass": {"val_loss": "min", "val_accuracy": "max"},
-    "multilabel": {"val_loss": "min", "val_accuracy": "max", "val_f1_score": "max"},
+# Every metric of the validation data, and which way it is better.
+_DIRECTIONS = {
+    f"val_{name}": "min" if name == "loss" else "max" for names in experiments.METRICS.values() for name in names
 }
-_DIRECTIONS = {metric: mode for metrics in METRICS.values() for metric, mode in metrics.items()}
 
 
 class Objective(pydantic.BaseModel):

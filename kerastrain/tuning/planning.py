@@ -11,7 +11,6 @@ from kerastrain import experiments
 from kerastrain._core.errors import InputError
 from kerastrain.tuning.config import SearchConfig
 from kerastrain.tuning.draws import Values, combinations, drawn_untried, identity, size
-from kerastrain.tuning.objective import METRICS
 from kerastrain.tuning.oracles import GridOracle, RandomOracle, grid_points
 from kerastrain.tuning.space import Space
 from kerastrain.tuning.trial_recipes import TrialRecipes, check_space, trial_recipes
@@ -29,6 +28,7 @@ class Plan:
     base: the recipe before any value of the space is set.
     trials: recipe values of every trial, in order.
     exhausted: whether they are every point of the space, and fewer than were asked for.
+    combinations: how many a grid has, of which `trials` are the first; None for a random search.
     """
 
     config: SearchConfig
@@ -37,6 +37,7 @@ class Plan:
     base: experiments.Recipe
     trials: tuple[dict[str, Any], ...]
     exhausted: bool
+    combinations: int | None
 
     def oracle(self) -> RandomOracle | GridOracle:
         """The keras-tuner oracle that hands out `trials`."""
@@ -55,6 +56,9 @@ class Plan:
 def plan(config: SearchConfig, *, data: str | None = None, max_trials: int | None = None, smoke: bool = False) -> Plan:
     """Check a search whole: every parameter against the recipe, and the recipe of every trial.
 
+    A grid that is larger than its file's `search.max_trials` is a slip, and refused; `max_trials` given here asks for
+    its first combinations.
+
     Raises:
         InputError: one line with file:line, key, what was expected and what was received.
     """
@@ -65,6 +69,9 @@ def plan(config: SearchConfig, *, data: str | None = None, max_trials: int | Non
     _check_metric(config, base)
     check_space(config, recipes)
     space = Space(config.space)
+    count = size(space.hyperparameters().space, grid_points) if config.search.strategy == "grid" else None
+    if count is not None and max_trials is None and count > config.search.max_trials:
+        raise InputError(_too_large(config, count))
     limit = min(config.search.max_trials, _SMOKE_TRIALS) if smoke else config.search.max_trials
     trials = tuple(space.decode(values) for values in _points(config, space, limit))
     for number, chosen in enumerate(trials, start=1):
@@ -76,19 +83,13 @@ def plan(config: SearchConfig, *, data: str | None = None, max_trials: int | Non
                 f"{config.source.where(('space',))}: `space`: the values of trial {number} do not go together "
                 f"({values}): {error} Keep them apart with `when`."
             ) from None
-    return Plan(config, space, recipes, base, trials, exhausted=len(trials) < limit)
+    return Plan(config, space, recipes, base, trials, exhausted=len(trials) < limit, combinations=count)
 
 
 def _points(config: SearchConfig, space: Space, limit: int) -> list[Values]:
     """keras-tuner's values of at most `limit` trials."""
     declared, search = space.hyperparameters().space, config.search
     if search.strategy == "grid":
-        count = size(declared, grid_points)
-        if count > search.max_trials:
-            raise InputError(
-                f"{config.source.where(('search', 'max_trials'))}: `search.max_trials`: the grid has {count} "
-                f"combinations. Received: {search.max_trials}. Raise it, or give fewer points."
-            )
         return list(itertools.islice(combinations(declared, grid_points), limit))
     found: list[Values] = []
     tried: set[str] = set()
@@ -101,8 +102,16 @@ def _points(config: SearchConfig, space: Space, limit: int) -> list[Values]:
     return found
 
 
+def _too_large(config: SearchConfig, count: int) -> str:
+    place, asked = config.source.where(("search", "max_trials")), config.search.max_trials
+    return (
+        f"{place}: `search.max_trials`: the grid has {count} combinations. Received: {asked}. Raise it, give fewer "
+        f"points, or run the first {asked} with `--max-trials {asked}`."
+    )
+
+
 def _check_metric(config: SearchConfig, base: experiments.Recipe) -> None:
-    known = METRICS[base.task]
+    known = [f"val_{name}" for name in experiments.METRICS[base.task]]
     if config.objective.metric not in known:
         raise InputError(
             f"{config.source.where(('objective', 'metric'))}: `objective.metric`: a {base.task} recipe yields "

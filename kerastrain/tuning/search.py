@@ -14,7 +14,7 @@ from kerastrain.tuning.hypermodel import RecipeHyperModel
 from kerastrain.tuning.planning import Plan, plan
 from kerastrain.tuning.records import FAILED, SearchResult, TrialRecord
 from kerastrain.tuning.search_folder import SearchFolder, default_folder
-from kerastrain.tuning.table import trial_line, trials_table
+from kerastrain.tuning.table import plan_lines, trial_line, trials_table
 from kerastrain.tuning.tuner import SearchTuner, TrialInterruptedError
 
 
@@ -36,7 +36,7 @@ def search(
     Args:
         config_or_path: a search file, or a `SearchConfig`.
         data: a data set's name or path, instead of the recipe's.
-        max_trials: instead of the file's.
+        max_trials: instead of the file's; below the size of a grid, its first combinations are run.
         out: the search folder; `searches/NAME-HASH` when None.
         smoke: two trials on a little synthetic data, to see that everything runs.
         overwrite: start again in a folder that holds a search.
@@ -67,7 +67,9 @@ def search(
             console.print(
                 f"{folder.path}: this search is finished; nothing is trained. Use --overwrite to run it again."
             )
-        else:
+        for line in plan_lines(made):
+            console.print(line)
+        if result is None:
             result = _Run(made, folder, console, on_trial).result()
     console.print(trials_table(result.trials, list(made.space.parameters), result.objective))
     if result.status == "finished" and result.best is None:
@@ -132,7 +134,7 @@ class _Run:
     def _ended(self, record: TrialRecord) -> None:
         self.records.append(record)
         self._write("running", None)
-        self.console.print(trial_line(record, len(self.plan.trials), self.plan.config.objective.metric))
+        self.console.print(trial_line(record, self.plan))
         if self.on_trial is not None:
             self.on_trial(record)
 

@@ -34,24 +34,16 @@ class SearchFolder:
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the folder for this process. Raises RefusedError when another process holds it."""
-        with experiments.RunFolder(self.path).locked():
+        with experiments.RunFolder(self.path, CONFIG).locked():
             yield
 
     def open(self, *, overwrite: bool) -> SearchResult | None:
         """The result of the same search when it is finished here; None when this one may `begin`.
 
         Raises:
-            RefusedError: the folder holds another search (naming the fields), an unfinished one, or something else.
+            RefusedError: the folder holds another search (naming the fields), or an unfinished one.
         """
-        if overwrite and (self.path / CONFIG).exists():
-            return None
-        if not (self.path / CONFIG).exists():
-            others = sorted(entry.name for entry in self.path.iterdir() if entry.name != ".lock")
-            if others:
-                raise RefusedError(
-                    f"{self.path}: is not empty and is not a search folder (it holds `{others[0]}`). "
-                    "Choose another --out."
-                )
+        if overwrite or not (self.path / CONFIG).exists():
             return None
         summary = self._summary()
         rows = differences(summary["identity"], identity(self.plan))

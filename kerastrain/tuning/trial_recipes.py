@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kerastrain import experiments
-from kerastrain._core import yaml_document
+from kerastrain._core import dotted_path, yaml_document
 from kerastrain._core.errors import InputError, closest
 from kerastrain.tuning.config import SearchConfig
 from kerastrain.tuning.space import overrides
@@ -28,8 +28,19 @@ class TrialRecipes:
 
     def fill(self, chosen: Mapping[str, Any]) -> experiments.Recipe:
         """The recipe with `chosen` (dotted path -> value) in it. Raises InputError when it is not a valid recipe."""
-        recipe = experiments.from_document(self.document, {**self.fixed, **overrides(chosen)})
+        recipe = self._full_size(chosen)
         return experiments.smoke(recipe) if self.smoke else recipe
+
+    def replaced(self, chosen: Mapping[str, Any]) -> dict[str, Any]:
+        """What a trial is trained with instead, for each path of `chosen` whose value `smoke` changes."""
+        if not self.smoke:
+            return {}
+        full, trained = self._full_size(chosen).plain(), self.fill(chosen).plain()
+        values = {path: (dotted_path.lookup(full, path), dotted_path.lookup(trained, path)) for path in chosen}
+        return {path: after for path, (before, after) in values.items() if before != after}
+
+    def _full_size(self, chosen: Mapping[str, Any]) -> experiments.Recipe:
+        return experiments.from_document(self.document, {**self.fixed, **overrides(chosen)})
 
 
 def trial_recipes(config: SearchConfig, *, data: str | None = None, smoke: bool = False) -> TrialRecipes:

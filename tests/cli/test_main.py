@@ -1,5 +1,6 @@
 import csv
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -73,8 +74,17 @@ def test_evaluate_and_predict(command, small_file, tmp_path):
     command("train", "mlp_functional", "--data", small_file, "--epochs", 1, "--set", "data.validation=0.25",
             "--out", tmp_path / "run", *QUICK)  # fmt: skip
     trained = json.loads((tmp_path / "run" / "result.json").read_text())
-    code, out, _ = command("evaluate", tmp_path / "run")
+    code, out, err = command("evaluate", tmp_path / "run")
     assert code == 0 and len(out) == 1
+    assert json.loads(out[0])["test"] == pytest.approx(trained["test"], rel=1e-5)
+    lines = err.splitlines()
+    assert lines[0] == f"Evaluating {tmp_path / 'run'}" and str(small_file) in lines[1]
+    assert lines[2].split() == ["loss", "accuracy"]
+    assert [line.split()[0] for line in lines[3:]] == ["train", "val", "test"]
+    assert float(lines[5].split()[2]) == pytest.approx(trained["test"]["accuracy"], abs=1e-4)
+    shutil.copy(tmp_path / "run" / "model.keras", tmp_path / "bare.keras")
+    code, out, err = command("evaluate", tmp_path / "bare.keras", "--data", small_file)
+    assert code == 0 and [line.split()[0] for line in err.splitlines()[3:]] == ["test"]
     assert json.loads(out[0])["test"] == pytest.approx(trained["test"], rel=1e-5)
     PIL.Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
     code, out, err = command("predict", tmp_path / "run", tmp_path / "a.png")
@@ -94,8 +104,10 @@ def test_evaluate_and_predict(command, small_file, tmp_path):
         (["train", "residual", "--set", "model.depth"], "`--set`: expected KEY=VALUE. Received: 'model.depth'"),
         (["train", "residual", "--set", "model..depth=3"], "is not a dotted path"),
         (["train", "residual", "--set", "model.depth=[3"], "--set model.depth:1: not valid YAML"),
-        (["train", "residual", "--epochs", "0"], "`training.epochs`: expected a number >= 1. Received: 0."),
-        (["train", "residual", "--batch-size", "-3"], "`training.batch_size`"),
+        (["train", "residual", "--epochs", "0"], "--epochs: `training.epochs`: expected a number >= 1. Received: 0."),
+        (["train", "residual", "--batch-size", "-3"], "--batch-size: `training.batch_size`"),
+        (["train", "residual", "--seed", "-1"], "--seed: `training.seed`"),
+        (["train", "residual", "--set", "training.epochs=0"], "--set: `training.epochs`"),
         (["train", "residual", "--data", "cifr10"], "Did you mean `cifar10`?"),
         (["evaluate", "/nowhere"], "expected a run folder with a model.keras"),
         (["predict", "/nowhere", "a.png"], "expected a run folder with a model.keras"),
@@ -112,18 +124,48 @@ def test_bad_input_is_one_line_and_exit_code_2(command, arguments, fragment):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["trian"], ["train"], ["train", "residual", "--epochs", "x"], ["train", "--nothing"]]
+    ("arguments", "fragments"),
+    [
+        (["trian"], ["'trian'", "Did you mean 'train'?", "See `kerastrain --help`."]),
+        (["train"], ["Missing argument 'NAME_OR_RECIPE.yaml'.", "See `kerastrain train --help`."]),
+        (["train", "residual", "--epochs", "x"], ["'--epochs'", "valid integer", "See `kerastrain train --help`."]),
+        (["train", "residual", "--epoch", "3"], ["--epoch", "--epochs", "See `kerastrain train --help`."]),
+    ],
 )
-def test_bad_usage_is_exit_code_2(command, arguments):
+def test_bad_usage_is_one_line_and_exit_code_2(command, arguments, fragments):
     code, out, err = command(*arguments)
-    assert (code, out) == (2, []) and "Usage:" in err
+    assert (code, out) == (2, [])
+    (line,) = err.splitlines()
+    assert line.startswith("kerastrain: ") and all(fragment in line for fragment in fragments), line
+
+
+def test_without_arguments_there_is_help_on_stderr(command):
+    code, out, err = command()
+    assert (code, out) == (2, []) and err.startswith("Usage: kerastrain ")
+
+
+def test_help_fits_80_columns(command, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    code, out, _ = command("--help")
+    commands = out[out.index("Commands:") + 1 :]
+    assert code == 0 and len(commands) == 5
+    assert all(len(line) <= 80 and line.endswith(".") and not line.endswith("...") for line in commands), commands
+
+
+@pytest.mark.parametrize("arguments", [["train", "residual"], ["evaluate", "run"], ["predict", "run", "a.png"]])
+def test_an_interrupt_outside_training_is_one_line_and_exit_code_130(command, monkeypatch, arguments):
+    def interrupt(verbose):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("kerastrain.cli.main._experiments", interrupt)
+    assert command(*arguments) == (130, [], "kerastrain: interrupted.\n")
 
 
 def test_a_folder_of_another_run_is_refused_with_exit_code_3(command, tmp_path):
     (tmp_path / "thesis.txt").write_text("")
     code, out, err = command("train", "mlp_sequential", "--smoke", "--out", tmp_path)
     assert (code, out) == (3, [])
-    assert "kerastrain: " in err and "is not a run folder" in err
+    assert "kerastrain: " in err and "is not empty and has no recipe.yaml" in err
 
 
 def test_a_diverged_run_is_exit_code_1(command, small_file, tmp_path):
@@ -146,17 +188,20 @@ def test_list_names_everything_that_is_registered(command):
     assert {"recipes", "datasets", "topologies", "schedules", "callbacks"} <= titles
 
 
-def test_help_imports_no_backend():
+@pytest.mark.parametrize(
+    ("argument", "fragments"),
+    [("--help", ["train", "search", "evaluate", "predict", "list"]), ("--version", ["kerastrain 0.1.0"])],
+)
+def test_help_and_version_import_no_backend(argument, fragments):
     code = (
         "import sys, kerastrain.cli.main as cli\n"
-        "sys.argv = ['kerastrain', '--help']\n"
-        "try:\n    cli.main()\nexcept SystemExit as stop:\n    assert stop.code == 0\n"
+        f"sys.argv = ['kerastrain', '{argument}']\n"
+        "try:\n    cli.main()\nexcept SystemExit as stop:\n    assert not stop.code\n"
         "print(sorted({'tensorflow', 'keras', 'jax', 'torch', 'matplotlib', 'keras_tuner'} & set(sys.modules)))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
-    for name in ("train", "search", "evaluate", "predict", "list"):
-        assert name in done.stdout
+    assert all(fragment in done.stdout for fragment in fragments)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

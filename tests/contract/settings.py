@@ -36,6 +36,7 @@ ROWS: dict[str, Row] = {
     "experiments.AVERAGING": Row("registry"),
     "experiments.CALLBACKS": Row("registry"),
     "experiments.GRADIENT_TRANSFORMS": Row("registry"),
+    "experiments.METRICS": Row("table"),
     "experiments.PREPROCESSORS": Row("registry"),
     "experiments.PreparedData": Row("record"),
     "experiments.RULES": Row("registry"),

@@ -265,12 +265,37 @@ def test_what_is_missing_is_told_without_a_line_below_it():
     assert complaint("name: a\nmodel: {depth: 3}\n").startswith("my.yaml:2: `model.topology`: expected the name of a ")
 
 
-def test_a_key_that_is_misspelled_and_needed_is_told_twice():
-    missing, unknown = complaint(
-        "name: a\nmodel:\n  topology: convnet\n  dropout:\n    rat: 0.1\n    type: dropout\n"
-    ).split("\n")
-    assert missing == "my.yaml:4: `model.dropout.rate`: is missing."
-    assert unknown.startswith("my.yaml:5: `model.dropout.rat`: unknown key. Did you mean `rate`?")
+def test_a_key_that_is_misspelled_and_needed_is_told_once():
+    told = complaint("name: a\nmodel:\n  topology: convnet\n  dropout:\n    rat: 0.1\n    type: dropout\n")
+    assert told == "my.yaml:5: `model.dropout.rat`: unknown key. Did you mean `rate`? Known here: rate."
+
+
+def test_a_key_that_is_missing_beside_an_unknown_one_is_told():
+    told = complaint("name: a\nmodel:\n  topology: convnet\n  dropout: {type: dropout, wheels: 4}\n").splitlines()
+    assert told[0] == "my.yaml:4: `model.dropout.rate`: is missing."
+    assert told[1].startswith("my.yaml:4: `model.dropout.wheels`: unknown key. Known here: rate")
+
+
+@pytest.mark.parametrize("callback", ["early_stopping", "best_model", "reduce_lr_on_plateau"])
+def test_a_monitor_that_no_epoch_logs_is_refused(callback):
+    told = complaint(f"name: a\nmodel: convnet\ncallbacks: [{{type: {callback}, monitor: val_acc}}]\n")
+    assert told.startswith("my.yaml:3: `callbacks[0].monitor`: expected one of val_loss, loss, val_accuracy, accuracy.")
+    assert 'Received: "val_acc". Did you mean `val_accuracy`?' in told
+    multilabel = (
+        f"name: a\ntask: multilabel\nmodel: multi_label\ncallbacks: [{{type: {callback}, monitor: f1_score}}]\n"
+    )
+    assert experiments.from_document(yaml_document.parse(multilabel, "my.yaml")).callbacks[0]["monitor"] == "f1_score"
+
+
+def test_a_search_file_is_told_to_be_one():
+    told = complaint("schema: 1\nname: a\nrecipe: convnet\nspace: {}\n")
+    assert told == "my.yaml: is a search file, not a recipe. Run it with `kerastrain search my.yaml`."
+
+
+def test_the_place_of_an_override_is_what_set_it():
+    document = yaml_document.parse("name: a\nmodel: convnet\n", "my.yaml")
+    with pytest.raises(InputError, match=r"^--epochs: `training.epochs`: expected a number >= 1. Received: 0.$"):
+        experiments.from_document(document, {"training.epochs": 0}, {"training.epochs": "--epochs"})
 
 
 def test_several_mistakes_are_told_at_once():
@@ -299,6 +324,6 @@ def test_differences_name_every_leaf():
     old = {"a": 1, "b": {"c": [1, 2], "d": "x"}, "e": None}
     new = {"a": 1, "b": {"c": [1, 3, 4], "d": "y"}, "f": {}}
     assert differences(old, new) == [
-        "b.c[1]: 2 -> 3", "b.d: x -> y", "e: None -> (absent)", "b.c[2]: (absent) -> 4", "f: (absent) -> {}",
+        "b.c[1]: 2 -> 3", 'b.d: "x" -> "y"', "e: null -> nothing", "b.c[2]: nothing -> 4", "f: nothing -> {}",
     ]  # fmt: skip
     assert differences(old, old) == []

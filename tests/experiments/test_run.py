@@ -11,7 +11,7 @@ from kerastrain import experiments
 from kerastrain._core import yaml_document
 from kerastrain._core.errors import InputError, RefusedError, WorkFailedError
 
-FILES = {"recipe.yaml", "result.json", "history.csv", "curves.png", "model.keras", "logs", ".lock"}
+FILES = {"recipe.yaml", "result.json", "history.csv", "curves.png", "model.keras", "logs"}
 
 
 @pytest.mark.backend
@@ -98,7 +98,7 @@ def test_another_recipe_is_refused_by_its_fields_and_overwrite_starts_again(tiny
     (folder / "notes.txt").write_text("mine")
     with pytest.raises(RefusedError) as caught:
         experiments.run(tiny_recipe(training__seed=1, model__layers=[6, 7]), folder, data=tiny)
-    assert "training.seed: 0 -> 1" in str(caught.value) and "model.layers[1].units: (absent) -> 7" in str(caught.value)
+    assert "training.seed: 0 -> 1" in str(caught.value) and "model.layers[1].units: nothing -> 7" in str(caught.value)
     assert "--overwrite" in str(caught.value)
     result = experiments.run(tiny_recipe(training__seed=1), folder, data=tiny, overwrite=True)
     assert result["seed"] == 1
@@ -134,15 +134,50 @@ def test_a_diverged_run_leaves_no_result_and_cannot_be_taken_for_finished(tiny, 
 def test_an_interrupted_run_keeps_what_there_is(tiny, tiny_recipe, tmp_path):
     class Signals(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
-            os.kill(os.getpid(), signal.SIGINT)
+            if epoch == 1:
+                os.kill(os.getpid(), signal.SIGINT)
 
     folder = tmp_path / "run"
     result = experiments.run(tiny_recipe(), folder, data=tiny, callbacks=[Signals()])
     assert (result["status"], result["stopped"], result["epochs"]) == ("interrupted", "SIGINT", 1)
     assert {entry.name for entry in folder.iterdir()} == FILES
+    with (folder / "history.csv").open(newline="") as stream:
+        (row,) = csv.DictReader(stream)
+    assert result["val"]["loss"] == float(row["val_loss"]) and result["train"]["accuracy"] == float(row["accuracy"])
+    assert result["test"] is None
     keras.saving.load_model(folder / "model.keras")
     with pytest.raises(RefusedError, match="unfinished"):
         experiments.run(tiny_recipe(), folder, data=tiny)
+
+
+def test_a_signal_during_the_evaluation_keeps_the_training(tiny, tiny_recipe, tmp_path):
+    def announce(line):
+        evaluating.append(line.startswith("Evaluating"))
+
+    evaluating = []
+    evaluate = keras.Model.evaluate
+
+    def evaluate_and_signal(self, *args, **kwargs):
+        if any(evaluating):
+            os.kill(os.getpid(), signal.SIGTERM)
+        return evaluate(self, *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keras.Model, "evaluate", evaluate_and_signal)
+        result = experiments.run(tiny_recipe(), tmp_path / "run", data=tiny, announce=announce)
+    assert (result["status"], result["stopped"], result["epochs"]) == ("interrupted", "SIGTERM", 2)
+    assert result["test"] is None and (tmp_path / "run" / "model.keras").is_file()
+
+
+def test_the_history_is_on_disk_after_each_epoch(tiny, tiny_recipe, tmp_path):
+    seen = []
+
+    class Looks(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            seen.append(len((tmp_path / "run" / "history.csv").read_text().splitlines()))
+
+    experiments.run(tiny_recipe(), tmp_path / "run", data=tiny, callbacks=[Looks()])
+    assert seen == [2, 3]
 
 
 def test_the_best_model_is_kept_when_it_is_asked_for(tiny, tiny_recipe, tmp_path):

@@ -32,10 +32,10 @@ def test_an_empty_folder_will_do(tmp_path):
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_a_foreign_folder_is_refused_and_left_alone(tmp_path, overwrite):
     (tmp_path / "thesis.txt").write_text("mine")
-    with pytest.raises(RefusedError, match=r"is not a run folder \(it holds `thesis.txt`\)"):
+    with pytest.raises(RefusedError, match=r"has no recipe.yaml \(it holds `thesis.txt`\)"):
         opened(tmp_path, overwrite=overwrite)
     assert (tmp_path / "thesis.txt").read_text() == "mine"
-    assert not (tmp_path / "recipe.yaml").exists()
+    assert [entry.name for entry in tmp_path.iterdir()] == ["thesis.txt"]
 
 
 def test_unfinished_finished_and_another(tmp_path):

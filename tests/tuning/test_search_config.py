@@ -146,6 +146,7 @@ def test_a_grid_is_refused_with_its_size_or_without_points(tmp_path):
     grid = LINES.replace("STRATEGY", "grid")
     message = problem_of(tmp_path, grid + "  training.seed: {type: int, min: 1, max: 3}\n")
     assert message.startswith("search.yaml:5: `search.max_trials`: the grid has 6 combinations. Received: 4.")
+    assert message.endswith("Raise it, give fewer points, or run the first 4 with `--max-trials 4`.")
     # 2 * 3 * 10^6 combinations are counted, not walked.
     message = problem_of(
         tmp_path,
@@ -156,6 +157,26 @@ def test_a_grid_is_refused_with_its_size_or_without_points(tmp_path):
     assert "the grid has 6000000 combinations" in message
     message = problem_of(tmp_path, grid.replace(", num: 2", ""))
     assert message.startswith("search.yaml:8: `space.optimizer.learning_rate`: a grid needs the points of a range")
+
+
+def test_max_trials_of_the_command_line_is_the_first_combinations_of_a_grid(tmp_path):
+    # 10^9 combinations, of which the file has room for 4.
+    space = {"training.seed": {"type": "int", "min": 1, "max": 10**9}}
+    config = tuning.load_config(write(tmp_path, space, search={"strategy": "grid", "max_trials": 4}))
+    for smoke in (False, True):
+        with pytest.raises(InputError, match=r"search.yaml:\d+: `search.max_trials`: the grid has 1000000000 comb"):
+            plan(config, smoke=smoke)
+        made = plan(config, max_trials=2, smoke=smoke)
+        assert made.trials == ({"training.seed": 1}, {"training.seed": 2})
+        assert (made.combinations, made.exhausted) == (10**9, False)
+
+
+def test_a_recipe_is_not_a_search_file(tmp_path):
+    write(tmp_path)
+    path = tmp_path / "tiny.yaml"
+    with pytest.raises(InputError) as caught:
+        tuning.load_config(path)
+    assert str(caught.value) == f"{path}: is a recipe, not a search file. Train it with `kerastrain train {path}`."
 
 
 def test_max_trials_of_the_command_line_is_checked_too(tmp_path):

@@ -1,0 +1,40 @@
+"""Results as lines for people; the line of JSON is for programs."""
+
+from collections.abc import Mapping
+from typing import Any
+
+_ROLES = ("train", "val", "test")
+
+
+def training_lines(result: Mapping[str, Any]) -> list[str]:
+    """What a run gave; for an interrupted one, what there is of it."""
+    lines = metric_table(result)
+    if result["status"] != "finished":
+        epochs = f"{result['epochs']} epoch" + ("" if result["epochs"] == 1 else "s")
+        return [*lines, f"Stopped by {result['stopped']} after {epochs}; what there is, is in {result['run']}"]
+    speed = f"{result['images_per_second']:,.0f} images/s in training, {result['seconds']:.1f} s in all"
+    return [*lines, f"{result['data']['description']}; seed {result['seed']}; {speed}", f"Run folder: {result['run']}"]
+
+
+def metric_table(result: Mapping[str, Any]) -> list[str]:
+    """Loss and metrics, a row for each role that the result has; no lines when it has none."""
+    rows = {role: result[role] for role in _ROLES if result.get(role)}
+    if not rows:
+        return []
+    # Keras gives the names in the order of the alphabet.
+    metrics = sorted({name for values in rows.values() for name in values}, key=lambda name: (name != "loss", name))
+    table = {"": metrics} | {role: [_number(values.get(name)) for name in metrics] for role, values in rows.items()}
+    width = max(len(cell) for cells in table.values() for cell in cells) + 2
+    return [f"{title:<5}" + "".join(f"{cell:>{width}}" for cell in cells) for title, cells in table.items()]
+
+
+def prediction_line(row: Mapping[str, Any]) -> str:
+    """An image's likeliest classes; of a multi-label model first the labels that it gives the image."""
+    best = ", ".join(f"{name} {probability:.1%}" for name, probability in list(row["probabilities"].items())[:3])
+    if "labels" not in row:
+        return f"{row['image']}: {best}"
+    return f"{row['image']}: {', '.join(row['labels']) or 'no label'} ({best})"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
