@@ -30,7 +30,8 @@ class Timing:
         return {
             "wall_seconds": round(wall, 4),
             "cpu_seconds": round(statistics.median(self.cpu), 4),
-            "wall_seconds_min_max": [round(min(self.wall), 4), round(max(self.wall), 4)],
+            "wall_seconds_of_each": [round(value, 3) for value in self.wall],
+            "cpu_seconds_of_each": [round(value, 3) for value in self.cpu],
             f"{unit}_per_second": round(work / wall, 1),
         }
 

@@ -22,8 +22,8 @@ from kerastrain import datasets, experiments, topologies
 
 CASES = {
     "mlp_sequential": {"data.train_limit": 5000, "training.epochs": 4},
-    "convnet": {"data.train_limit": 2560, "training.epochs": 1, "data.validation": 512},
-    "residual": {"data.train_limit": 2560, "training.epochs": 1, "data.validation": 512},
+    "convnet": {"data.train_limit": 5120, "training.epochs": 1, "data.validation": 512},
+    "residual": {"data.train_limit": 5120, "training.epochs": 1, "data.validation": 512},
 }
 
 
