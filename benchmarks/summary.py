@@ -64,7 +64,8 @@ def throughput(report: dict[str, Any]) -> list[str]:
         "## Images a second in training, beside a plain Keras script",
         "",
         f"`{report['command']}`, commit {report['commit']}, {report['machine']['processor']}, "
-        f"{report['machine']['cores']} cores; medians of interleaved repeats. Speed is relative to plain Keras: by the median over the rounds, by the "
+        f"{report['machine']['cores']} cores; medians of interleaved repeats. "
+        "Speed is relative to plain Keras: by the median over the rounds, by the "
         "fastest run of each, and by the median of CPU seconds. Wall times on a virtual machine can jump between two "
         "values for everybody; the fastest runs and the CPU seconds do not.",
         "",
