@@ -83,7 +83,7 @@ def _present(location: Location, data: Any) -> Location:
             node = node.get(part)
         elif isinstance(node, list) and isinstance(part, int) and part < len(node):
             node = node[part]
-        elif isinstance(node, dict | list) and not _is_branch(part):
+        elif not _is_branch(part) and (isinstance(node, dict | list) or index == len(location) - 1):
             node = None
         else:
             continue

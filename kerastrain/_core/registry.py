@@ -123,14 +123,18 @@ class Registry:
             ) from None
         return {self.key: name, **arguments.model_dump()}
 
-    def create(self, value: Any, **context: Any) -> Any:
-        """Validate `value` and call its target with the arguments and `context`."""
+    def arguments(self, value: Any) -> tuple[Entry, dict[str, Any]]:
+        """Validate `value`, and return what it names and the arguments. Raises InputError."""
         try:
             full = self.validate(value)
         except PydanticCustomError as error:
             raise InputError(_first_message(error)) from None
-        name = full.pop(self.key)
-        return self._entries[name].target(**full, **context)
+        return self._entries[full.pop(self.key)], full
+
+    def create(self, value: Any, **context: Any) -> Any:
+        """Validate `value` and call its target with the arguments and `context`."""
+        entry, arguments = self.arguments(value)
+        return entry.target(**arguments, **context)
 
 
 def problem(location: tuple[str | int, ...], message: str, received: Any = ...) -> PydanticCustomError:

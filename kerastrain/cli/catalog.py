@@ -24,6 +24,7 @@ def catalog(experiments: Any, kind: str | None) -> Rows:
         "optimizer_rules": experiments.RULES,
         "schedules": experiments.SCHEDULES,
         "gradient_transforms": experiments.GRADIENT_TRANSFORMS,
+        "parameter_groups": experiments.GROUPS,
         "averaging": experiments.AVERAGING,
         "callbacks": experiments.CALLBACKS,
     }

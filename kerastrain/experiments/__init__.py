@@ -3,12 +3,14 @@
 from kerastrain.experiments.build import build
 from kerastrain.experiments.callback_parts import CALLBACKS
 from kerastrain.experiments.fit import Training, fit
-from kerastrain.experiments.optimizer_parts import AVERAGING, GRADIENT_TRANSFORMS, RULES, SCHEDULES
+from kerastrain.experiments.optimizer_parts import AVERAGING, GRADIENT_TRANSFORMS, GROUPS
 from kerastrain.experiments.prepare import PreparedData, prepare
 from kerastrain.experiments.preprocess_parts import PREPROCESSORS
 from kerastrain.experiments.recipe import METRICS, Recipe, from_document, load, shipped
+from kerastrain.experiments.rule_parts import RULES
 from kerastrain.experiments.run import evaluate, run
 from kerastrain.experiments.run_folder import RunFolder
+from kerastrain.experiments.schedule_parts import SCHEDULES
 from kerastrain.experiments.script import run_script
 from kerastrain.experiments.smoke import smoke
 from kerastrain.experiments.trained import Trained, load_trained
@@ -17,6 +19,7 @@ __all__ = [
     "AVERAGING",
     "CALLBACKS",
     "GRADIENT_TRANSFORMS",
+    "GROUPS",
     "METRICS",
     "PREPROCESSORS",
     "RULES",

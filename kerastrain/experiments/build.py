@@ -42,12 +42,13 @@ def build_for_execution(recipe: Recipe, data: PreparedData) -> tuple[keras.Model
     finally:
         keras.config.set_dtype_policy(before)
     batches = training_batches(recipe, data)
+    whole = training.strategy == "full_batch"
     optimizer = build_optimizer(
         recipe.optimizer.model_dump(),
-        steps=len(batches),
+        steps=1 if whole else len(batches),
         epochs=training.epochs,
-        accumulation=len(batches) if training.strategy == "full_batch" else 1,
-        variables=model.trainable_variables,
+        accumulation=len(batches) if whole and len(batches) > 1 else None,
+        model=model,
     )
     execution = choose_execution(
         model,

@@ -1,238 +1,207 @@
-"""The names that a recipe's `optimizer` section knows, and what they make.
+"""The names that a recipe's `optimizer` section knows around the rule, and the optimizer that the section makes."""
 
-Keras's own rules, schedules, clipping and moving average fill the slots. A recipe counts in epochs; a schedule counts
-steps, so every schedule is made with the number of steps in an epoch and the number of epochs.
-"""
-
-import math
 import re
-from collections.abc import Sequence
 from typing import Annotated, Any
 
 import keras
-from pydantic import Field
+from pydantic import AfterValidator, Field, PlainValidator
 
-from kerastrain._core.errors import InputError
-from kerastrain._core.registry import Fraction, NonNegativeFloat, PositiveFloat, PositiveInt, Registry, UnitInterval
+from kerastrain import optimizers
+from kerastrain._core.errors import closest
+from kerastrain._core.names import snake_case
+from kerastrain._core.registry import (
+    Fraction,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Registry,
+    problem,
+)
+from kerastrain.experiments.rule_parts import RULES
+from kerastrain.experiments.schedule_parts import made, number_or_schedule
 
-RULES = Registry("optimizer rule")
-SCHEDULES = Registry("learning-rate schedule")
 GRADIENT_TRANSFORMS = Registry("gradient transform")
+GROUPS = Registry("parameter group")
 AVERAGING = Registry("averaging")
 
-# What the recipe's other slots decide, so a rule does not take it as well.
-_SLOTS = (
-    "learning_rate",
-    "clipnorm",
-    "clipvalue",
-    "global_clipnorm",
-    "use_ema",
-    "ema_momentum",
-    "ema_overwrite_frequency",
-    "loss_scale_factor",
-    "gradient_accumulation_steps",
-    "name",
+_TRANSFORMS = (
+    (optimizers.ClipByValue, "Each element into [min_value, max_value]."),
+    (optimizers.ClipByNorm, "Each variable's gradient to at most max_norm."),
+    (optimizers.ClipByGlobalNorm, "All gradients together to at most max_norm."),
+    (optimizers.AdaptiveClip, "Each unit's gradient to at most factor times the norm of its weights."),
+    (optimizers.NormalizeGradients, "The gradient divided by its norm."),
+    (optimizers.CentralizeGradients, "The mean over a unit's inputs taken off its gradient."),
+    (optimizers.AddGradientNoise, "Gaussian noise that fades over the updates."),
+    (optimizers.RecordGradientNorms, "Norms at this place of the list, for callbacks to read."),
+    (optimizers.SkipNonFinite, "A step with a non-finite gradient changes nothing and is counted; first in the list."),
 )
-_DECAY = {"weight_decay": NonNegativeFloat | None}
-_MOMENTS = {"beta_1": Fraction, "beta_2": Fraction, "epsilon": NonNegativeFloat}
+for _transform, _description in _TRANSFORMS:
+    GRADIENT_TRANSFORMS.add(snake_case(_transform.__name__), _transform, _description)
 
 
-def _rule(name: str, optimizer: type, description: str, **annotations: Any) -> None:
-    RULES.add(name, optimizer, description, skip=_SLOTS, **{**_DECAY, **annotations})
+_Transform = Annotated[dict[str, Any], PlainValidator(GRADIENT_TRANSFORMS.validate)]
 
 
-_rule("sgd", keras.optimizers.SGD, "Gradient descent, with momentum and Nesterov's form.", momentum=UnitInterval)
-_rule("adam", keras.optimizers.Adam, "Adam: momentum and per-parameter rates, bias-corrected.", **_MOMENTS)
-_rule("adamw", keras.optimizers.AdamW, "Adam with decoupled weight decay.", **_MOMENTS)
-_rule("nadam", keras.optimizers.Nadam, "Adam with Nesterov momentum.", **_MOMENTS)
-_rule("adamax", keras.optimizers.Adamax, "Adam with the infinity norm.", **_MOMENTS)
-_rule(
-    "rmsprop",
-    keras.optimizers.RMSprop,
-    "Per-parameter rates from a moving average of squared gradients.",
-    rho=Fraction,
-    momentum=UnitInterval,
-    epsilon=NonNegativeFloat,
-)
-_rule(
-    "adagrad",
-    keras.optimizers.Adagrad,
-    "Per-parameter rates from the sum of squared gradients.",
-    initial_accumulator_value=NonNegativeFloat,
-    epsilon=NonNegativeFloat,
-)
-_rule(
-    "adadelta",
-    keras.optimizers.Adadelta,
-    "RMSProp without a rate to choose; the paper's learning_rate is 1.0.",
-    rho=Fraction,
-    epsilon=NonNegativeFloat,
-)
-_rule("lion", keras.optimizers.Lion, "Sign of an interpolated momentum.", beta_1=Fraction, beta_2=Fraction)
-_rule("muon", keras.optimizers.Muon, "Orthogonalized momentum for matrices, AdamW for the rest.", rms_rate=UnitInterval)
+def _regular_expression(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise problem((), f"expected a regular expression ({error})", pattern) from None
+    return pattern
 
 
-def _step_decay(
-    initial: PositiveFloat, factor: PositiveFloat, every_epochs: PositiveInt, *, steps: int, epochs: int
-) -> Any:
-    return keras.optimizers.schedules.ExponentialDecay(initial, every_epochs * steps, factor, staircase=True)
+_Pattern = Annotated[str, Field(min_length=1), AfterValidator(_regular_expression)]
 
 
-def _exponential_decay(initial: PositiveFloat, rate: NonNegativeFloat, *, steps: int, epochs: int) -> Any:
-    return keras.optimizers.schedules.ExponentialDecay(initial, steps, math.exp(-rate))
+def _parameter_group(
+    pattern: _Pattern,
+    learning_rate_multiplier: NonNegativeFloat = 1.0,
+    weight_decay: NonNegativeFloat | None = None,
+    l2: NonNegativeFloat | None = None,
+    gradient_transforms: list[_Transform] = [],  # noqa: B006 - a default that pydantic copies
+    trainable: bool = True,
+    name: str | None = None,
+    *,
+    model: keras.Model | None,
+) -> list[optimizers.ParameterGroup]:
+    transforms = [GRADIENT_TRANSFORMS.create(transform) for transform in gradient_transforms]
+    return [
+        optimizers.ParameterGroup(pattern, learning_rate_multiplier, weight_decay, l2, transforms, trainable, name=name)
+    ]
 
 
-def _inverse_time_decay(initial: PositiveFloat, rate: NonNegativeFloat, *, steps: int, epochs: int) -> Any:
-    return keras.optimizers.schedules.InverseTimeDecay(initial, steps, rate)
+def _layer_type(name: Any) -> str:
+    known = [kind for kind in dir(keras.layers) if kind[0].isupper()]
+    if name not in known:
+        message = f"expected the name of a class in keras.layers, such as BatchNormalization.{closest(name, known)}"
+        raise problem((), message.rstrip("."), name)
+    return str(name)
 
 
-def _polynomial_decay(
-    initial: PositiveFloat,
-    end: NonNegativeFloat = 0.0,
-    power: PositiveFloat = 1.0,
-    decay_epochs: PositiveInt | None = None,
+def _layers(
+    layer_type: Annotated[str, PlainValidator(_layer_type)],
+    learning_rate_multiplier: NonNegativeFloat = 1.0,
+    weight_decay: NonNegativeFloat | None = None,
+    l2: NonNegativeFloat | None = None,
+    gradient_transforms: list[_Transform] = [],  # noqa: B006 - a default that pydantic copies
+    trainable: bool = True,
+    name: str | None = None,
+    *,
+    model: keras.Model | None,
+) -> list[optimizers.ParameterGroup]:
+    options: dict[str, Any] = {
+        "learning_rate_multiplier": learning_rate_multiplier,
+        "weight_decay": weight_decay,
+        "l2": l2,
+        "gradient_transforms": [GRADIENT_TRANSFORMS.create(transform) for transform in gradient_transforms],
+        "trainable": trainable,
+        "name": name or layer_type,
+    }
+    if model is None:  # While a recipe is checked; which layers there are is seen later.
+        return [optimizers.ParameterGroup(layer_type, **options)][:0]
+    return [optimizers.ParameterGroup.of_layers(model, getattr(keras.layers, layer_type), **options)]
+
+
+def _no_decay(*, model: keras.Model | None) -> list[optimizers.ParameterGroup]:
+    return [optimizers.no_decay_on_bias_and_norm()]
+
+
+def _layerwise_decay(rate: PositiveFloat, *, model: keras.Model | None) -> list[optimizers.ParameterGroup]:
+    return [] if model is None else optimizers.layerwise_decay(model, rate)
+
+
+_MODEL = ("model",)
+GROUPS.add("parameter_group", _parameter_group, "The variables whose path the pattern is found in.", skip=_MODEL)
+GROUPS.add("layers", _layers, "The variables of all layers of a type, such as BatchNormalization.", skip=_MODEL)
+GROUPS.add("no_decay_on_bias_and_norm", _no_decay, "No weight decay on biases, scales and offsets.", skip=_MODEL)
+GROUPS.add("layerwise_decay", _layerwise_decay, "A rate that falls from the last layer to the first.", skip=_MODEL)
+
+
+def validated_group(value: Any) -> dict[str, Any]:
+    """`value` as a full mapping of `GROUPS`; one that names no type is a `parameter_group`."""
+    if isinstance(value, dict) and "type" not in value:
+        value = {"type": "parameter_group", **value}
+    return GROUPS.validate(value)
+
+
+def _polyak(
+    start_epoch: NonNegativeInt = 0, power: NonNegativeFloat = 0.0, *, steps: int, epochs: int
+) -> optimizers.WeightAveraging:
+    return optimizers.PolyakAveraging(start_epoch * steps, power)
+
+
+def _exponential(
+    decay: Fraction = 0.99,
+    every_steps: PositiveInt = 1,
+    bias_correction: bool = True,
     *,
     steps: int,
     epochs: int,
-) -> Any:
-    return keras.optimizers.schedules.PolynomialDecay(initial, (decay_epochs or epochs) * steps, end, power)
+) -> optimizers.WeightAveraging:
+    return optimizers.ExponentialAveraging(decay, every_steps, bias_correction)
 
 
-def _cosine_decay(
-    initial: PositiveFloat,
-    end_fraction: UnitInterval = 0.0,
-    warmup_epochs: NonNegativeFloat = 0.0,
-    decay_epochs: PositiveInt | None = None,
-    *,
-    steps: int,
-    epochs: int,
-) -> Any:
-    warmup = round(warmup_epochs * steps)
-    total = (decay_epochs or epochs) * steps
-    if warmup >= total:
-        raise InputError(f"`warmup_epochs` must be fewer than the epochs of the decay. Received: {warmup_epochs:g}.")
-    if not warmup:
-        return keras.optimizers.schedules.CosineDecay(initial, total, alpha=end_fraction)
-    return keras.optimizers.schedules.CosineDecay(
-        0.0, total - warmup, alpha=end_fraction, warmup_target=initial, warmup_steps=warmup
-    )
+def _stochastic_weight_averaging(
+    start_epoch: NonNegativeInt, every_epochs: PositiveInt = 1, *, steps: int, epochs: int
+) -> optimizers.WeightAveraging:
+    return optimizers.StochasticWeightAveraging(start_epoch * steps, every_epochs * steps)
 
 
-def _cosine_decay_restarts(
-    initial: PositiveFloat,
-    first_decay_epochs: PositiveInt,
-    period_factor: PositiveFloat = 2.0,
-    peak_factor: PositiveFloat = 1.0,
-    end_fraction: UnitInterval = 0.0,
-    *,
-    steps: int,
-    epochs: int,
-) -> Any:
-    return keras.optimizers.schedules.CosineDecayRestarts(
-        initial, first_decay_epochs * steps, period_factor, peak_factor, end_fraction
-    )
+_Share = Annotated[float | dict[str, Any], PlainValidator(number_or_schedule(minimum=0, maximum=1))]
 
 
-def _piecewise_constant_decay(
-    boundary_epochs: Annotated[list[PositiveInt], Field(min_length=1)],
-    values: Annotated[list[PositiveFloat], Field(min_length=2)],
-    *,
-    steps: int,
-    epochs: int,
-) -> Any:
-    if len(values) != len(boundary_epochs) + 1 or sorted(set(boundary_epochs)) != boundary_epochs:
-        raise InputError(
-            "`boundary_epochs` must rise, and `values` must have one value more. "
-            f"Received: boundary_epochs={boundary_epochs}, values={values}."
-        )
-    # Keras keeps the old value at the boundary step itself; an epoch's first step is to have the new one.
-    return keras.optimizers.schedules.PiecewiseConstantDecay([epoch * steps - 1 for epoch in boundary_epochs], values)
+def _lookahead(
+    every_steps: PositiveInt = 5, decay_schedule: _Share = 0.5, *, steps: int, epochs: int
+) -> optimizers.WeightAveraging:
+    return optimizers.Lookahead(every_steps, made(decay_schedule, steps=steps, epochs=epochs))
 
 
 _RUN = ("steps", "epochs")
-SCHEDULES.add("step_decay", _step_decay, "initial * factor^floor(epoch / every_epochs).", skip=_RUN)
-SCHEDULES.add("exponential_decay", _exponential_decay, "initial * e^(-rate * epoch), at every step.", skip=_RUN)
-SCHEDULES.add("inverse_time_decay", _inverse_time_decay, "initial / (1 + rate * epoch), at every step.", skip=_RUN)
-SCHEDULES.add("polynomial_decay", _polynomial_decay, "From initial to end, linear at power 1.", skip=_RUN)
-SCHEDULES.add("cosine_decay", _cosine_decay, "Half a cosine from initial down, after an optional warmup.", skip=_RUN)
-SCHEDULES.add("cosine_decay_restarts", _cosine_decay_restarts, "Cosine decay that starts anew.", skip=_RUN)
-SCHEDULES.add("piecewise_constant_decay", _piecewise_constant_decay, "A list of values by epoch.", skip=_RUN)
-
-
-def _clip_by_value(min_value: float, max_value: PositiveFloat) -> dict[str, float]:
-    if min_value != -max_value:
-        raise InputError(
-            "`min_value` must be -`max_value`: Keras's optimizers clip by value symmetrically. "
-            f"Received: min_value={min_value:g}, max_value={max_value:g}."
-        )
-    return {"clipvalue": max_value}
-
-
-def _clip_by_norm(max_norm: PositiveFloat) -> dict[str, float]:
-    return {"clipnorm": max_norm}
-
-
-def _clip_by_global_norm(max_norm: PositiveFloat) -> dict[str, float]:
-    return {"global_clipnorm": max_norm}
-
-
-GRADIENT_TRANSFORMS.add("clip_by_value", _clip_by_value, "Each element into [min_value, max_value].")
-GRADIENT_TRANSFORMS.add("clip_by_norm", _clip_by_norm, "Each variable's gradient to at most max_norm.")
-GRADIENT_TRANSFORMS.add("clip_by_global_norm", _clip_by_global_norm, "All gradients together to at most max_norm.")
-
-
-def _exponential(decay: Fraction = 0.99, every_steps: PositiveInt | None = None) -> dict[str, Any]:
-    return {"use_ema": True, "ema_momentum": decay, "ema_overwrite_frequency": every_steps}
-
-
+AVERAGING.add("polyak", _polyak, "The mean of the weights after each update from start_epoch on.", skip=_RUN)
+AVERAGING.add("exponential", _exponential, "The exponential moving average of the weights.", skip=_RUN)
 AVERAGING.add(
-    "exponential",
-    _exponential,
-    "Exponential moving average of the weights; the model holds it at the end, and with every_steps also on the way.",
+    "stochastic_weight_averaging", _stochastic_weight_averaging, "The mean of the weights of some epochs.", skip=_RUN
 )
+AVERAGING.add("lookahead", _lookahead, "Slow weights that the fast ones go on from every few updates.", skip=_RUN)
 
 
 def build_optimizer(
-    section: dict[str, Any], *, steps: int, epochs: int, accumulation: int = 1, variables: Sequence[Any] = ()
+    section: dict[str, Any],
+    *,
+    steps: int,
+    epochs: int,
+    accumulation: int | None = None,
+    model: keras.Model | None = None,
 ) -> keras.optimizers.Optimizer:
-    """The Keras optimizer of a validated `optimizer` section.
+    """The optimizer of a validated `optimizer` section: the rule alone, or a `ComposedOptimizer` where a slot is used.
 
     Args:
         section: `rule`, `learning_rate`, `gradient_transforms`, `groups`, `averaging`, as in a recipe.
-        steps: steps in an epoch, for the schedules.
+        steps: updates in an epoch, for the schedules.
         epochs: epochs of the run, for the schedules that span it.
-        accumulation: batches whose gradients are averaged before one update.
-        variables: the model's trainable variables, which the patterns of `groups` are searched in.
+        accumulation: batches whose gradients are averaged before one update; None for one.
+        model: the built model, whose variables the `groups` are searched for in; None while a recipe is only checked.
 
     Raises:
-        InputError: more than one clipping transform (Keras's are exclusive), or a pattern that matches no variable.
+        InputError: parts that do not go together, or a group that matches no variable.
     """
-    keywords: dict[str, Any] = {}
-    transforms = section.get("gradient_transforms") or []
-    if len(transforms) > 1:
-        raise InputError("`optimizer.gradient_transforms`: Keras's optimizers take one clipping, not several.")
-    for transform in transforms:
-        keywords.update(GRADIENT_TRANSFORMS.create(transform))
-    if section.get("averaging") is not None:
-        keywords.update(AVERAGING.create(section["averaging"]))
-    if accumulation > 1:
-        keywords["gradient_accumulation_steps"] = accumulation
-    rate = section["learning_rate"]
-    if isinstance(rate, dict):
-        rate = SCHEDULES.create(rate, steps=steps, epochs=epochs)
-    optimizer = RULES.create(section["rule"], learning_rate=rate, **keywords)
-    patterns = [group["pattern"] for group in section.get("groups") or []]
-    excluded = [variable for pattern in patterns for variable in _matching(pattern, variables)]
-    if excluded:
-        optimizer.exclude_from_weight_decay(var_list=excluded)
+    context = {"steps": steps, "epochs": epochs}
+    entry, arguments = RULES.arguments(section["rule"])
+    rate = made(section["learning_rate"], **context)
+    rule = entry.target(learning_rate=rate, **{name: made(value, **context) for name, value in arguments.items()})
+    transforms = [GRADIENT_TRANSFORMS.create(item) for item in section.get("gradient_transforms") or []]
+    groups = [group for item in section.get("groups") or [] for group in GROUPS.create(item, model=model)]
+    averaging = section.get("averaging")
+    if not transforms and not groups and averaging is None and accumulation is None:
+        return rule
+    optimizer = optimizers.ComposedOptimizer(
+        rule,
+        transforms,
+        groups,
+        None if averaging is None else AVERAGING.create(averaging, **context),
+        gradient_accumulation_steps=accumulation,
+    )
+    if model is not None:
+        optimizer.check_groups(model)
     return optimizer
-
-
-def _matching(pattern: str, variables: Sequence[Any]) -> list[Any]:
-    matched = [variable for variable in variables if re.search(pattern, variable.path)]
-    if variables and not matched:
-        paths = ", ".join(variable.path for variable in list(variables)[:5])
-        raise InputError(
-            f"`optimizer.groups`: the pattern {pattern!r} matches no trainable variable. The paths begin with: {paths}."
-        )
-    return matched

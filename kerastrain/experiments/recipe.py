@@ -5,13 +5,11 @@ import hashlib
 import json
 import os
 import pathlib
-import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 import pydantic
 from pydantic import Field, PlainValidator
-from pydantic_core import PydanticCustomError
 
 from kerastrain._core import dotted_path, problems, yaml_document
 from kerastrain._core.errors import InputError, closest
@@ -22,8 +20,10 @@ from kerastrain._core.registry import (
 )
 from kerastrain.datasets import DATASETS
 from kerastrain.experiments.callback_parts import CALLBACKS
-from kerastrain.experiments.optimizer_parts import AVERAGING, GRADIENT_TRANSFORMS, RULES, SCHEDULES, build_optimizer
+from kerastrain.experiments.optimizer_parts import AVERAGING, GRADIENT_TRANSFORMS, build_optimizer, validated_group
 from kerastrain.experiments.preprocess_parts import PREPROCESSORS
+from kerastrain.experiments.rule_parts import RULES
+from kerastrain.experiments.schedule_parts import Rate
 from kerastrain.topologies import DROPOUTS, REGULARIZERS, TASKS, TOPOLOGIES
 
 # What Keras logs each epoch, by task; with the prefix `val_` for the validation data.
@@ -61,36 +61,6 @@ class Data(_Section):
     preprocess: Annotated[dict[str, Any], PlainValidator(PREPROCESSORS.validate)] = {"type": "rescale"}
 
 
-def _zero(value: Any) -> float:
-    if value != 0 or isinstance(value, bool):
-        raise problem((), "expected 0.0, since Keras's optimizers can only leave weight decay out by group", value)
-    return 0.0
-
-
-class Group(_Section):
-    """Options for the variables whose path the pattern is found in. Keras's optimizers can leave out weight decay."""
-
-    pattern: Annotated[str, Field(min_length=1)]
-    weight_decay: Annotated[float, PlainValidator(_zero)]
-
-    @pydantic.field_validator("pattern")
-    @classmethod
-    def _compiles(cls, pattern: str) -> str:
-        try:
-            re.compile(pattern)
-        except re.error as error:
-            raise PydanticCustomError("message", f"expected a regular expression ({error})") from None
-        return pattern
-
-
-def _learning_rate(value: Any) -> Any:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        if not 0 < value < float("inf"):
-            raise problem((), "expected a number > 0, or a schedule", value)
-        return float(value)
-    return SCHEDULES.validate(value)
-
-
 _Transform = Annotated[dict[str, Any], PlainValidator(GRADIENT_TRANSFORMS.validate)]
 
 
@@ -98,9 +68,9 @@ class Optimizer(_Section):
     """The update rule and its slots: rate, gradient transforms, groups, averaging."""
 
     rule: Annotated[dict[str, Any], PlainValidator(RULES.validate)] = {"type": "sgd"}
-    learning_rate: Annotated[float | dict[str, Any], PlainValidator(_learning_rate)] = 0.01
-    gradient_transforms: Annotated[list[_Transform], Field(max_length=1)] = []
-    groups: list[Group] = []
+    learning_rate: Rate = 0.01
+    gradient_transforms: list[_Transform] = []
+    groups: list[Annotated[dict[str, Any], PlainValidator(validated_group)]] = []
     averaging: Annotated[dict[str, Any], PlainValidator(AVERAGING.validate)] | None = None
 
 

@@ -1,5 +1,6 @@
 """A recipe, from data to a run folder with its result."""
 
+import contextlib
 import importlib.util
 import math
 import pathlib
@@ -9,7 +10,7 @@ from typing import Any
 
 import keras
 
-from kerastrain import plots
+from kerastrain import optimizers, plots
 from kerastrain._core import atomic_files, machine
 from kerastrain.experiments.build import build_for_execution
 from kerastrain.experiments.fit import EVALUATION_BATCH, Training, fit
@@ -80,14 +81,15 @@ def _run(
         announce(f"Chosen: {reason}")
     logs = _tensorboard(folder, announce)
     training = fit(recipe, model, data, callbacks=[*logs, *callbacks], folder=folder.path)
-    _write_training(folder, recipe, model, training)
     stopped, metrics = training.stopped, _last_epoch(training)
-    if stopped is None:
-        announce("Evaluating on the training, validation and test sets")
-        interruption = Interruption()
-        with interruption.listening():
-            metrics |= evaluate(model, data, callbacks=[StopWhenInterrupted(interruption)])
-        stopped = interruption.name
+    with _final_weights(model):
+        _write_training(folder, recipe, model, training)
+        if stopped is None:
+            announce("Evaluating on the training, validation and test sets")
+            interruption = Interruption()
+            with interruption.listening():
+                metrics |= evaluate(model, data, callbacks=[StopWhenInterrupted(interruption)])
+            stopped = interruption.name
     if stopped is not None:
         metrics["test"] = None
     result = {
@@ -139,6 +141,11 @@ def evaluate(
             break
         found[role] = {name: _json_number(value) for name, value in values.items()}
     return found
+
+
+def _final_weights(model: keras.Model) -> contextlib.AbstractContextManager[Any]:
+    """The weights that are evaluated and saved: the averaged ones, where the optimizer has any."""
+    return optimizers.averaged_weights(model) if optimizers.has_averaged_weights(model) else contextlib.nullcontext()
 
 
 def _last_epoch(training: Training) -> dict[str, Any]:

@@ -1,5 +1,8 @@
 """Numbers in, matplotlib `Figure` out. Nothing else in the package draws."""
 
+from kerastrain.plots.comparison import comparison
 from kerastrain.plots.curves import curves
+from kerastrain.plots.paths import paths
+from kerastrain.plots.schedules import schedules
 
-__all__ = ["curves"]
+__all__ = ["comparison", "curves", "paths", "schedules"]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import keras
 from pydantic import BeforeValidator, Field
 
+from kerastrain._core.checks import whole_number
 from kerastrain._core.errors import InputError
 from kerastrain._core.registry import PositiveInt
 
@@ -18,13 +19,6 @@ else:
         BeforeValidator(lambda value: list(value) if isinstance(value, tuple) else value),
         Field(min_length=1, validate_default=True),
     ]
-
-
-def whole_number(name: str, value: Any, minimum: int = 1) -> int:
-    """`value`, when it is an int >= `minimum`. Raises InputError otherwise."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
-        raise InputError(f"`{name}` must be a whole number >= {minimum}. Received: {name}={value!r}.")
-    return value
 
 
 def whole_numbers(name: str, values: Any) -> list[int]:

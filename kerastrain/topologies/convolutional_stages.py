@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import keras
 
-from kerastrain.topologies.arguments import image_layers, image_shape, whole_number, whole_numbers
+from kerastrain._core.checks import whole_number
+from kerastrain.topologies.arguments import image_layers, image_shape, whole_numbers
 from kerastrain.topologies.parts import Parts, through
 
 

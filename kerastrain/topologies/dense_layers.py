@@ -9,9 +9,9 @@ import pydantic
 from pydantic import Field
 from pydantic_core import PydanticCustomError
 
+from kerastrain._core.checks import whole_number
 from kerastrain._core.errors import InputError
 from kerastrain._core.registry import PositiveInt, problem
-from kerastrain.topologies.arguments import whole_number
 from kerastrain.topologies.components import Activation, Dropout, Initializer, Normalization, Regularizer
 from kerastrain.topologies.parts import Parts
 

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import keras
 from pydantic import Field
 
+from kerastrain._core.checks import whole_number
 from kerastrain._core.errors import InputError
 from kerastrain._core.registry import NonNegativeFloat, PositiveInt, component
-from kerastrain.topologies.arguments import image_layers, image_shape, whole_number
+from kerastrain.topologies.arguments import image_layers, image_shape
 from kerastrain.topologies.catalog import DATA_FORMS, TASKS, TOPOLOGIES
 from kerastrain.topologies.ensemble_member import EnsembleMember
 from kerastrain.topologies.parts import through

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import keras
 
+from kerastrain._core.checks import whole_number
 from kerastrain._core.registry import PositiveInt
-from kerastrain.topologies.arguments import Widths, whole_number
+from kerastrain.topologies.arguments import Widths
 from kerastrain.topologies.components import Activation, Dropout, Initializer, Normalization, Regularizer
 from kerastrain.topologies.convolutional_stages import image_features
 from kerastrain.topologies.parts import Parts, through

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from kerastrain.topologies.arguments import whole_number
+from kerastrain._core.checks import whole_number
 from kerastrain.topologies.components import (
     Activation,
     Dropout,

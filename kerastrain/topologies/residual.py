@@ -6,9 +6,10 @@ from typing import Annotated
 import keras
 from pydantic import AfterValidator
 
+from kerastrain._core.checks import whole_number
 from kerastrain._core.errors import InputError
 from kerastrain._core.registry import PositiveInt
-from kerastrain.topologies.arguments import image_layers, image_shape, whole_number
+from kerastrain.topologies.arguments import image_layers, image_shape
 from kerastrain.topologies.components import Activation, Dropout, Initializer, Normalization, Regularizer
 from kerastrain.topologies.parts import Parts, through
 

@@ -10,15 +10,25 @@ import numpy as np
 import pytest
 from settings import ROWS
 
+from kerastrain import optimizers
 from kerastrain._core.registry import Registry
 from kerastrain.topologies import TASKS, TOPOLOGIES
 
-PACKAGES = ("datasets", "experiments", "plots", "preprocessing", "topologies", "tuning")
+PACKAGES = (
+    "datasets",
+    "experiments",
+    "optimizers",
+    "optimizers.schedules",
+    "plots",
+    "preprocessing",
+    "topologies",
+    "tuning",
+)
 SAMPLES = 6
 
 
 def public(name):
-    package, _, attribute = name.partition(".")
+    package, _, attribute = name.rpartition(".")
     return getattr(importlib.import_module(f"kerastrain.{package}"), attribute)
 
 
@@ -70,7 +80,17 @@ KINDS = {
     "registry": lambda thing: isinstance(thing, Registry),
     "table": lambda thing: isinstance(thing, collections.abc.Mapping),
     "module": inspect.ismodule,
+    "rule": lambda thing: issubclass(thing, optimizers.TunableOptimizer),
+    "optimizer": lambda thing: issubclass(thing, keras.optimizers.Optimizer),
+    "transform": lambda thing: issubclass(thing, optimizers.GradientTransform),
+    "averaging": lambda thing: issubclass(thing, optimizers.WeightAveraging),
+    "group": lambda thing: issubclass(thing, optimizers.ParameterGroup),
+    "schedule": lambda thing: issubclass(thing, keras.optimizers.schedules.LearningRateSchedule),
+    "base": inspect.isclass,
+    "context": inspect.isfunction,
 }
+PARTS_OF_OPTIMIZERS = ("rule", "optimizer", "transform", "averaging", "group", "schedule")
+DOCUMENTED = ("topology", "function", "layer", "model", "record", "class", *PARTS_OF_OPTIMIZERS, "base", "context")
 
 
 @pytest.mark.parametrize("name", ROWS)
@@ -86,12 +106,21 @@ def test_every_registered_name_has_a_description(name):
         assert entry.name == entry.name.lower() and entry.description and "\n" not in entry.description
 
 
-@pytest.mark.parametrize("name", names("topology", "function", "layer", "model", "record", "class", "module"))
+@pytest.mark.parametrize("name", names(*DOCUMENTED, "module"))
 def test_docstring_sections(name):
     thing, kind = public(name), ROWS[name].kind
     text = inspect.getdoc(thing) or ""
     first = text.split("\n\n")[0]
     assert first.rstrip().endswith((".", ":")), f"The docstring begins with a sentence. Received: {first!r}."
+    if kind in PARTS_OF_OPTIMIZERS:
+        assert (">>> " in text and "Reference:" in text) or kind == "group", "has no example or no reference"
+        if inspect.signature(thing).parameters:
+            assert "Args:" in text and "Raises:" in text
+        for parameter in inspect.signature(thing).parameters.values():
+            stars = "**" if parameter.kind is parameter.VAR_KEYWORD else ""
+            assert f"    {stars}{parameter.name}:" in text or parameter.name == "name", parameter
+    if kind in ("rule", "transform", "averaging", "optimizer"):
+        assert "State:" in text, "does not say what variables it makes"
     if kind in ("topology", "layer"):
         for section in ("Args:", "Raises:", ">>> "):
             assert section in text, f"has no section {section}"
@@ -107,7 +136,7 @@ def test_docstring_sections(name):
             assert "Raises" in text, "raises and does not say so"
 
 
-@pytest.mark.parametrize("name", names("topology", "function", "layer", "model", "record", "class"))
+@pytest.mark.parametrize("name", names(*DOCUMENTED))
 def test_the_example_does_what_it_says(name):
     thing = public(name)
     scope = dict(vars(inspect.getmodule(thing)))

@@ -11,17 +11,17 @@ from kerastrain.experiments import RULES
 from kerastrain.experiments.optimizer_parts import build_optimizer
 
 
-def optimizer(text, variables=(), **options):
+def optimizer(text, **options):
     document = yaml_document.parse(f"name: a\nmodel: convnet\noptimizer: {text}\n", "a.yaml")
     section = experiments.from_document(document).optimizer.model_dump()
-    return build_optimizer(section, **{"steps": 10, "epochs": 3, "variables": variables, **options})
+    return build_optimizer(section, **{"steps": 10, "epochs": 3, **options})
 
 
 def stepped(text, gradients, start=None, steps=1):
     """Weights after `steps` equal gradients, from zero unless `start` says otherwise."""
     start = start or [np.zeros(len(gradient)) for gradient in gradients]
     variables = [keras.Variable(value, name=f"v{index}") for index, value in enumerate(start)]
-    made = optimizer(text, variables)
+    made = optimizer(text)
     made.build(variables)
     for _ in range(steps):
         made.apply([keras.ops.convert_to_tensor(np.float32(gradient)) for gradient in gradients], variables)
@@ -75,7 +75,7 @@ def test_groups_leave_out_weight_decay():
     kernel, bias = keras.Variable([1.0, -2.0], name="kernel"), keras.Variable([3.0], name="bias")
     text = f"{{rule: {{type: adamw, weight_decay: {decay}}}, learning_rate: {rate}, GROUPS}}"
     text = text.replace("GROUPS", 'groups: [{pattern: "bias$", weight_decay: 0.0}]')
-    made = optimizer(text, [kernel, bias])
+    made = optimizer(text)
     made.build([kernel, bias])
     gradients = [np.float32([0.3, -0.7]), np.float32([2.0])]
     made.apply([keras.ops.convert_to_tensor(gradient) for gradient in gradients], [kernel, bias])
@@ -86,13 +86,16 @@ def test_groups_leave_out_weight_decay():
 
 
 def test_a_pattern_that_matches_nothing_is_refused():
-    with pytest.raises(InputError, match=r"the pattern 'gamma' matches no trainable variable. The paths begin with: "):
-        optimizer("{groups: [{pattern: gamma, weight_decay: 0}]}", [keras.Variable([1.0], name="kernel")])
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3, name="head")])
+    with pytest.raises(
+        InputError, match=r"The pattern 'gamma' .* matches no trainable variable. The paths are: .*head/k"
+    ):
+        optimizer("{groups: [{pattern: gamma, weight_decay: 0}]}", model=model)
 
 
 def test_accumulation_applies_the_mean_gradient_once():
     variable = keras.Variable([0.0], name="v")
-    made = optimizer("{rule: sgd, learning_rate: 1.0}", [variable], accumulation=4)
+    made = optimizer("{rule: sgd, learning_rate: 1.0}", accumulation=4)
     made.build([variable])
     for gradient in (1.0, 2.0, 3.0):
         made.apply([keras.ops.convert_to_tensor([gradient])], [variable])
@@ -101,15 +104,98 @@ def test_accumulation_applies_the_mean_gradient_once():
     np.testing.assert_allclose(keras.ops.convert_to_numpy(variable), [-3.0], rtol=1e-6)
 
 
-def test_averaging_replaces_the_weights_by_their_moving_average():
+@pytest.mark.parametrize(
+    ("averaging", "expected"),
+    [
+        # Weights -1, -2, -3, -4; an epoch is two updates.
+        ("{type: exponential, decay: 0.5, bias_correction: false}", -3.125),  # -1, -1.5, -2.25, -3.125
+        ("{type: exponential, decay: 0.5}", -(1 + 2 * 2 + 4 * 3 + 8 * 4) / 15),
+        ("polyak", -2.5),
+        ("{type: polyak, start_epoch: 1}", -3.5),
+        ("{type: polyak, power: 1}", -(1 * 1 + 2 * 2 + 3 * 3 + 4 * 4) / 10),
+        ("{type: stochastic_weight_averaging, start_epoch: 0}", -3.0),  # of -2 and -4
+        ("{type: stochastic_weight_averaging, start_epoch: 1}", -4.0),
+    ],
+)
+def test_averages_count_epochs_where_they_say_so(averaging, expected):
     variable = keras.Variable([0.0], name="v")
-    made = optimizer("{rule: sgd, learning_rate: 1.0, averaging: {type: exponential, decay: 0.5}}", [variable])
+    made = optimizer(f"{{rule: sgd, learning_rate: 1.0, averaging: {averaging}}}", steps=2)
     made.build([variable])
-    for _ in range(3):
+    for _ in range(4):
         made.apply([keras.ops.convert_to_tensor([1.0])], [variable])
-    made.finalize_variable_values([variable])
-    # Weights -1, -2, -3; Keras's average starts at the first of them: -1, -1.5, -2.25.
-    np.testing.assert_allclose(keras.ops.convert_to_numpy(variable), [-2.25], rtol=1e-6)
+    np.testing.assert_allclose(made.theta()[0], [expected], rtol=1e-6)
+
+
+def test_lookahead_with_a_schedule():
+    # d rises from 0 to 1 over the run of 3 epochs of 2 updates, and is taken at updates 2, 4 and 6.
+    variable = keras.Variable([0.0], name="v")
+    schedule = "{type: triangle, learning_rate: 1.0, end: 1.0, peak_fraction: 1.0}"
+    averaging = f"{{type: lookahead, every_steps: 2, decay_schedule: {schedule}}}"
+    made = optimizer(f"{{rule: sgd, learning_rate: 1.0, averaging: {averaging}}}", steps=2)
+    made.build([variable])
+    slow = 0.0
+    for update in range(1, 7):
+        made.apply([keras.ops.convert_to_tensor([1.0])], [variable])
+        if update % 2 == 0:
+            slow = (update / 6) * slow + (1 - update / 6) * (slow - 2.0)
+            np.testing.assert_allclose(keras.ops.convert_to_numpy(variable), [slow], rtol=1e-5)
+
+
+def test_groups_by_layer_type_layerwise_decay_and_helpers():
+    model = keras.Sequential(
+        [keras.Input((2,)), keras.layers.Dense(3, name="a"), keras.layers.BatchNormalization(name="b")]
+    )
+    text = (
+        "{rule: adamw, groups: [{type: layers, layer_type: BatchNormalization, l2: 0.1},"
+        " {type: layerwise_decay, rate: 0.5}, no_decay_on_bias_and_norm]}"
+    )
+    made = optimizer(text, model=model)
+    assert [group.name for group in made.groups] == ["BatchNormalization", "layerwise.a", "no_decay_on_bias_and_norm"]
+    assert [group.learning_rate_multiplier for group in made.groups] == [1.0, 0.5, 1.0]
+    assert made.groups[0].matches("b/gamma") and not made.groups[0].matches("a/kernel")
+
+
+def test_a_rule_of_ours_takes_a_schedule_for_its_momentum():
+    momentum = "{type: one_cycle_momentum, minimal: 0.8, maximal: 0.9}"
+    made = optimizer(f"{{rule: {{type: momentum_sgd, momentum: {momentum}}}, learning_rate: 0.1}}")
+    variable = keras.Variable([0.0], name="v")
+    found = []
+    for _ in range(30):
+        made.apply([keras.ops.convert_to_tensor([1.0])], [variable])
+        found.append(float(keras.ops.convert_to_numpy(made.hyperparameters["momentum"])))
+    assert found[0] == pytest.approx(0.9) and min(found) == pytest.approx(0.8) and found[-1] == pytest.approx(0.9)
+    assert 0 < found.index(min(found)) < 15
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{rule: {type: momentum_sgd, momentum: 1.5}}", "a number >= 0 and <= 1, or a schedule"),
+        ("{rule: {type: momentum_sgd, momentum: {type: trianlge}}}", "Did you mean `triangle`?"),
+        ("{rule: {type: momentum_sgd, form: pytroch}}", "Did you mean `pytorch`?"),
+        ("{gradient_transforms: [clip_by_global_norm, skip_non_finite]}", "[0].max_norm`: is missing"),
+        ("{gradient_transforms: [centralize_gradients, skip_non_finite]}", "SkipNonFinite must be the first"),
+        ("{groups: [{pattern: a}]}", "sets no option"),
+        ("{groups: [{pattern: '(', weight_decay: 0}]}", "`optimizer.groups[0].pattern`: expected a regular expression"),
+        ("{groups: [{pattern: a, weight_deacy: 0}]}", "Did you mean `weight_decay`?"),
+        ("{groups: [{type: layers, layer_type: BatchNormalisation, l2: 0.1}]}", "Did you mean `BatchNormalization`?"),
+        ("{groups: [{pattern: a, gradient_transforms: [clip_by_nrom]}]}", "Did you mean `clip_by_norm`?"),
+        ("{averaging: {type: lookahead, decay_schedule: 2}}", "a number >= 0 and <= 1, or a schedule"),
+        (
+            "{learning_rate: {type: warmup, warmup_epochs: 1, schedule: {type: step_decya}}}",
+            "Did you mean `step_decay`",
+        ),
+        ("{learning_rate: {type: sequence, stages: [{schedule: 0.1}, {schedule: 0.2}]}}", "every stage but the last"),
+        ("{learning_rate: {type: sequence, stages: [{schedule: 0.1}]}}", "at least 2 items"),
+        ("{learning_rate: {type: sequence, stages: [{schedul: 0.1}, {schedule: 1}]}}", "a mapping with `schedule`"),
+        ("{learning_rate: 0}", "expected a number > 0, or a schedule. Received: 0"),
+        ("{learning_rate: .nan}", "expected a number > 0, or a schedule"),
+    ],
+)
+def test_what_makes_no_optimizer_is_told_with_its_place(text, message):
+    with pytest.raises(InputError) as caught:
+        optimizer(text)
+    assert message in str(caught.value) and str(caught.value).startswith("a.yaml:3"), str(caught.value)
 
 
 @pytest.mark.parametrize("entry", list(RULES), ids=lambda entry: entry.name)

@@ -197,16 +197,10 @@ MISTAKES = {
         4,
         ["`warmup_epochs` must be fewer", "Received: 5"],
     ),
-    "two clippings": (
-        "optimizer:\n  gradient_transforms:\n    - {type: clip_by_norm, max_norm: 1}\n"
-        "    - {type: clip_by_value, min_value: -1, max_value: 1}\n",
-        5,
-        ["`optimizer.gradient_transforms`"],
-    ),
-    "clipping that is not symmetric": (
-        "optimizer:\n  gradient_transforms: [{type: clip_by_value, min_value: -1, max_value: 2}]\n",
+    "clipping to nothing": (
+        "optimizer:\n  gradient_transforms: [{type: clip_by_value, min_value: 2, max_value: 1}]\n",
         4,
-        ["`min_value` must be -`max_value`", "Received: min_value=-1, max_value=2"],
+        ["`optimizer`", "`min_value` must be below `max_value`", "Received: min_value=2, max_value=1"],
     ),
     "broken pattern": (
         "optimizer:\n  groups:\n    - pattern: '(bias'\n      weight_decay: 0\n",

@@ -1,0 +1,73 @@
+"""Checks of constructor arguments: one clear error before any compute."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from kerastrain._core.errors import InputError, closest
+
+
+def whole_number(name: str, value: Any, minimum: int = 1) -> int:
+    """`value`, when it is an int >= `minimum`. Raises InputError otherwise."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
+        raise InputError(f"`{name}` must be a whole number >= {minimum}. Received: {name}={value!r}.")
+    return value
+
+
+def number(
+    name: str,
+    value: Any,
+    *,
+    minimum: float | None = None,
+    above: float | None = None,
+    maximum: float | None = None,
+    below: float | None = None,
+    remedy: str = "",
+) -> float:
+    """`value` as a float, when it is finite and within the bounds. Raises InputError otherwise.
+
+    Args:
+        name: the argument's name.
+        value: what was given; ints and NumPy scalars are taken, booleans are not.
+        minimum: the least value allowed.
+        above: a value that must be exceeded.
+        maximum: the largest value allowed.
+        below: a value that must not be reached.
+        remedy: what to do instead, added to the message.
+    """
+    bounds = [
+        f"{sign} {bound:g}"
+        for sign, bound in ((">=", minimum), (">", above), ("<=", maximum), ("<", below))
+        if bound is not None
+    ]
+    try:
+        number = float(value) if not isinstance(value, bool | np.bool_ | str | bytes) else math.nan
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    inside = (
+        math.isfinite(number)
+        and (minimum is None or number >= minimum)
+        and (above is None or number > above)
+        and (maximum is None or number <= maximum)
+        and (below is None or number < below)
+    )
+    if not inside:
+        expected = f"`{name}` must be a number{' ' + ' and '.join(bounds) if bounds else ''}."
+        raise InputError(f"{expected} Received: {name}={value!r}.{' ' + remedy if remedy else ''}")
+    return number
+
+
+def choice(name: str, value: Any, known: tuple[str, ...]) -> str:
+    """`value`, when it is one of `known`. Raises InputError with the closest match otherwise."""
+    if value not in known:
+        options = ", ".join(repr(option) for option in known)
+        raise InputError(f"`{name}` must be one of {options}. Received: {name}={value!r}.{closest(value, known)}")
+    return str(value)
+
+
+def boolean(name: str, value: Any) -> bool:
+    """`value`, when it is True or False. Raises InputError otherwise."""
+    if not isinstance(value, bool):
+        raise InputError(f"`{name}` must be True or False. Received: {name}={value!r}.")
+    return value

@@ -1,0 +1,94 @@
+"""A model with its averaged weights, for a while."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+
+from kerastrain._core import keras_optimizer
+from kerastrain._core.errors import InputError
+from kerastrain.optimizers.composed_optimizer import ComposedOptimizer
+from kerastrain.optimizers.lookahead_optimizer import LookaheadOptimizer
+
+
+@contextlib.contextmanager
+def averaged_weights(model: keras.Model) -> Iterator[keras.Model]:
+    """Within the context `model` holds the weights that its optimizer averaged: to evaluate, predict or save them.
+
+    The training weights are copied, and copied back at the end, whatever happens; not one bit of the training state
+    changes. Keras's `SwapEMAWeights` adds and subtracts, which rounds. With `Lookahead` these are the slow weights, and
+    with a rule that exposes its theta (`LookaheadNesterov`) that.
+
+    The statistics of batch normalization are not averaged: they belong to the weights the model was trained with. A few
+    forward passes in training mode, within the context, give those of the averaged weights.
+
+    Args:
+        model: compiled with a `ComposedOptimizer` that has `averaging`, and trained.
+
+    Yields:
+        The model.
+
+    Raises:
+        InputError: there is nothing averaged.
+        RuntimeError: at the end, when the model was trained within the context: what it learned there is discarded.
+
+    Example:
+
+    >>> import keras, kerastrain, numpy as np
+    >>> from kerastrain.optimizers import ComposedOptimizer, PolyakAveraging, averaged_weights
+    >>> model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False, kernel_initializer="ones")])
+    >>> model.compile(ComposedOptimizer(keras.optimizers.SGD(0.25), averaging=PolyakAveraging()), loss="mse")
+    >>> history = model.fit(np.ones((2, 1)), np.zeros((2, 1)), batch_size=1, verbose=0)
+    >>> model.get_weights()[0].item()  # from 1 to 0.5 to 0.25
+    0.25
+    >>> with averaged_weights(model):
+    ...     model.get_weights()[0].item()
+    0.375
+    """
+    optimizer = _optimizer(model)
+    if not isinstance(optimizer, ComposedOptimizer | LookaheadOptimizer):
+        raise InputError(
+            f"The model `{model.name}` must be compiled with a ComposedOptimizer that has `averaging`. "
+            f"Its optimizer is: {type(optimizer).__name__}."
+        )
+    trained = int(keras.ops.convert_to_numpy(optimizer.iterations)) > 0
+    values = optimizer.theta() if trained else None  # Before the first update the averages are zeros.
+    if values is None:
+        why = "has no `averaging`" if trained else "has not made an update yet"
+        raise InputError(f"The optimizer of `{model.name}` {why}, so there are no averaged weights.")
+    variables = keras_optimizer.built_with(optimizer)
+    counters = _counters(optimizer)
+    kept = [np.array(keras.ops.convert_to_numpy(variable)) for variable in variables]
+    try:
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(np.array(value))
+        yield model
+    finally:
+        for variable, value in zip(variables, kept, strict=True):
+            variable.assign(value)
+    if _counters(optimizer) != counters:
+        raise RuntimeError(
+            "The model was trained within `averaged_weights`. Its weights are again those of before; the optimizer's "
+            "state is not. Train outside of the context."
+        )
+
+
+def has_averaged_weights(model: keras.Model) -> bool:
+    """Whether `averaged_weights` has something to give for `model`."""
+    optimizer = _optimizer(model)
+    kinds = ComposedOptimizer | LookaheadOptimizer
+    return isinstance(optimizer, kinds) and optimizer.built and optimizer.theta() is not None
+
+
+def _optimizer(model: keras.Model) -> Any:
+    optimizer = getattr(model, "optimizer", None)
+    return getattr(optimizer, "inner_optimizer", optimizer)  # LossScaleOptimizer, under mixed_float16
+
+
+def _counters(optimizer: keras.optimizers.Optimizer) -> list[Any]:
+    """What every step of training moves one of: updates, accumulated batches, skipped steps."""
+    return [
+        keras.ops.convert_to_numpy(variable).tolist() for variable in optimizer.variables if "int" in variable.dtype
+    ]

@@ -1,0 +1,96 @@
+"""What every averaging of weights has in common."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from kerastrain._core import tensor_lists
+from kerastrain._core.conditional import conditional
+from kerastrain._core.errors import InputError
+from kerastrain._core.names import snake_case
+
+
+class WeightAveraging:
+    """Averages of the trainable variables over the updates, in optimizer variables; slot 3 of `ComposedOptimizer`.
+
+    A subclass says by `due` at which updates the average moves, and by `decay_at` how much of it stays:
+    `average <- d * average + (1 - d) * theta`. Updates are counted from 1.
+    """
+
+    def __init__(self) -> None:
+        self.averages: list[keras.Variable] = []
+        self._optimizer: keras.optimizers.Optimizer | None = None
+
+    @property
+    def name(self) -> str:
+        """The class's name in snake case, as a recipe spells it."""
+        return snake_case(type(self).__name__)
+
+    def attach(self, optimizer: keras.optimizers.Optimizer) -> None:
+        """Belong to `optimizer`.
+
+        Raises:
+            InputError: it belongs to an optimizer already.
+        """
+        if self._optimizer is not None:
+            raise InputError(
+                f"This {type(self).__name__} belongs to another optimizer already, and has its averages there. Make a "
+                f"new one: {type(self).__name__}(...)."
+            )
+        self._optimizer = optimizer
+
+    def build(self, variables: Sequence[keras.Variable]) -> None:
+        """Make one average for each trainable variable."""
+        if self._optimizer is None:
+            raise InputError(f"{type(self).__name__} belongs to no optimizer yet. Give it to a ComposedOptimizer.")
+        self.averages = self._optimizer.add_optimizer_variables(list(variables), "average")
+
+    def due(self, update: Any) -> Any:
+        """Whether the average moves at this update, a boolean tensor; None for always."""
+        return None
+
+    def decay_at(self, update: Any) -> Any:
+        """How much of the average stays, in [0, 1]."""
+        raise NotImplementedError
+
+    def before_update(self, iterations: Any, variables: Sequence[keras.Variable]) -> None:
+        """Called with all trainable variables before they are updated."""
+
+    def after_update(self, iterations: Any, variables: Sequence[keras.Variable]) -> None:
+        """Called with all trainable variables once they are updated, constraints included."""
+        update = iterations + 1
+        due = self.due(update)
+        if due is None:
+            self._move(update, variables)
+            return
+        conditional(due, lambda: self._move(update, variables), variables=[*variables, *self._kept()])
+
+    def _move(self, update: Any, variables: Sequence[keras.Variable]) -> None:
+        averages, sources = self._pairs(variables)
+        tensor_lists.blend_into(averages, sources, self.decay_at(update))
+
+    def _pairs(self, variables: Sequence[keras.Variable]) -> tuple[list[keras.Variable], list[keras.Variable]]:
+        pairs = [
+            (average, variable)
+            for average, variable in zip(self.averages, variables, strict=True)
+            if average is not None  # Keras leaves them out for variables that their gradient overwrites.
+        ]
+        return [average for average, _ in pairs], [variable for _, variable in pairs]
+
+    def _kept(self) -> list[keras.Variable]:
+        return [average for average in self.averages if average is not None]
+
+    def get_config(self) -> dict[str, Any]:
+        return {}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "WeightAveraging":
+        return cls(**config)
+
+
+def nth(update: Any, start_step: int, every_steps: int = 1) -> Any:
+    """How many averaged iterates there are at `update`, float32 and at least 1: of those `every_steps` apart after
+    `start_step`."""
+    counted = keras.ops.floor_divide(update - start_step, every_steps)
+    return keras.ops.cast(keras.ops.maximum(counted, 1), "float32")

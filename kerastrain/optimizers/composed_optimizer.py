@@ -1,0 +1,366 @@
+"""Clipping, parameter groups and averaging around any Keras optimizer."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from kerastrain._core import keras_optimizer, tensor_lists
+from kerastrain._core.conditional import conditional
+from kerastrain._core.errors import InputError
+from kerastrain.optimizers import saved_state, wrapped_rule
+from kerastrain.optimizers.averaging.weight_averaging import WeightAveraging
+from kerastrain.optimizers.group_assignment import assign_groups
+from kerastrain.optimizers.hyperparameters import Hyperparameters
+from kerastrain.optimizers.parameter_group import ParameterGroup, transform_list
+from kerastrain.optimizers.routing import Routing
+from kerastrain.optimizers.transforms.gradient_transform import GradientTransform
+from kerastrain.optimizers.transforms.skip_non_finite import SkipNonFinite
+
+
+@keras.saving.register_keras_serializable(package="kerastrain")
+class ComposedOptimizer(keras.optimizers.Optimizer):
+    """Any Keras optimizer with gradient transforms, parameter groups and an average of the weights.
+
+    One update, after the gradients of `gradient_accumulation_steps` batches have been averaged:
+
+    1. the `gradient_transforms` in order, each over all gradients that are not frozen;
+    2. for each variable the options of its `groups`: transforms, `l2`, weight decay, learning rate, freezing;
+    3. the wrapped rule, with the learning rate times the group's multiplier; constraints;
+    4. the `averaging` of the weights; `iterations` counts one.
+
+    It goes into `compile` like any optimizer. `learning_rate` (a number, a schedule or a callable) is taken over from
+    the wrapped optimizer, and so are `iterations` and weight decay; Keras's callbacks work on them. Keras's own
+    clipping arguments exclude each other, and its `MultiOptimizer` has neither a learning rate nor a global norm.
+
+    Args:
+        optimizer: a fresh `keras.optimizers` rule, ours included, with no clipping, averaging or accumulation of its
+            own. It belongs to this one from then on.
+        gradient_transforms: what is done to the gradients, in order; `SkipNonFinite` first.
+        groups: `ParameterGroup`s; options for some of the variables.
+        averaging: `PolyakAveraging`, `ExponentialAveraging`, `StochasticWeightAveraging` or `Lookahead`, or None.
+        gradient_accumulation_steps: batches to an update, a whole number >= 2, or None. `iterations`, schedules and
+            every `*_steps` count updates. (Keras's own accumulation hands its schedule the number of batches.)
+        loss_scale_factor: as in Keras.
+        name: of the optimizer.
+
+    State: the rule's slots for each variable; `iteration`, `learning_rate` where it is a number, and
+    `plateau_multiplier`, scalars; accumulators and averages in the shapes of the variables; what the transforms keep.
+
+    Raises:
+        InputError: what would be lost or silently wrong; the message names the replacement. At build: a pattern that
+            matches no variable, or an option set two times for one.
+
+    Example:
+
+    >>> import keras
+    >>> from kerastrain.optimizers import *
+    >>> optimizer = ComposedOptimizer(
+    ...     keras.optimizers.AdamW(1e-3, weight_decay=1e-4),
+    ...     gradient_transforms=[ClipByGlobalNorm(1.0)],
+    ...     groups=[no_decay_on_bias_and_norm(), ParameterGroup(r"head/", learning_rate_multiplier=10.0)],
+    ...     averaging=PolyakAveraging(start_step=2_000),
+    ... )
+    >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3), keras.layers.Dense(1, name="head")])
+    >>> model.compile(optimizer, loss="mse")
+
+    Reference: the slots are those of Optax's `chain` (DeepMind, 2020), around whole optimizers.
+    """
+
+    def __init__(
+        self,
+        optimizer: keras.optimizers.Optimizer,
+        gradient_transforms: Sequence[GradientTransform] = (),
+        groups: Sequence[ParameterGroup] = (),
+        averaging: WeightAveraging | None = None,
+        gradient_accumulation_steps: int | None = None,
+        loss_scale_factor: float | None = None,
+        name: str | None = None,
+    ) -> None:
+        wrapped_rule.check(optimizer)
+        transforms = _transforms(gradient_transforms)
+        _check_groups(groups)
+        if averaging is not None and not isinstance(averaging, WeightAveraging):
+            raise InputError(
+                f"`averaging` must be one of kerastrain.optimizers, such as PolyakAveraging(). Received: {averaging!r}."
+            )
+        accumulation = wrapped_rule.checked_accumulation(gradient_accumulation_steps)
+        source = keras_optimizer.learning_rate_source(optimizer)
+        super().__init__(learning_rate=source, loss_scale_factor=loss_scale_factor, name=name)
+        # Keras's own accumulation hands its schedule the number of batches, and averages at every one of them.
+        self.accumulation_steps = accumulation
+        self.plateau_multiplier = self.add_variable(
+            (), keras.initializers.Ones(), aggregation="only_first_replica", name="plateau_multiplier"
+        )
+        self.gradient_transforms = transforms
+        self.groups = tuple(groups)
+        self.averaging = averaging
+        self._skip = next((item for item in transforms if isinstance(item, SkipNonFinite)), None)
+        self._routing = Routing(optimizer, self.groups, self)
+        self._scalars = self._attach()
+        if accumulation is not None:
+            self._accumulated = self.add_variable((), dtype="int32", name="accumulated_batches")
+        self._accumulators: tuple[Any, ...] = ()
+
+    def _attach(self) -> "_Plain":
+        scalars = {"plateau_multiplier": self.plateau_multiplier, **self._routing.hyperparameters}
+        labels = [(transform, "") for transform in self.gradient_transforms]
+        labels += [(transform, f"{group.name}.") for group in self.groups for transform in group.gradient_transforms]
+        for transform, prefix in labels:
+            transform.attach(self)
+            for name, variable in transform.hyperparameters.items():
+                scalars[_free(f"{prefix}{transform.name}.{name}", scalars)] = variable
+        if self.averaging is not None:
+            self.averaging.attach(self)
+        return _Plain(scalars)
+
+    def build(self, variables: Sequence[keras.Variable]) -> None:
+        """Make all state for the trainable `variables`, one time."""
+        if self.built:
+            return
+        variables = list(variables)
+        super().build(variables)
+        if self.accumulation_steps is not None:
+            self._accumulators = tuple(self.add_optimizer_variables(variables, "gradient_accumulator"))
+        self._routing.build(variables, self._iterations)
+        for transform in self.gradient_transforms:
+            transform.build(variables)
+        for group in self.groups:
+            for transform in group.gradient_transforms:
+                transform.build([variable for variable in variables if group.matches(variable.path)])
+        if self.averaging is not None:
+            self.averaging.build(variables)
+
+    def check_groups(self, model: keras.Model) -> None:
+        """Raise at once what `build` would raise at the first step: groups that do not fit the model's variables.
+
+        Raises:
+            InputError: a pattern matches no trainable variable, or an option is set two times for one.
+        """
+        assign_groups(self.groups, [variable.path for variable in model.trainable_variables])
+
+    @property
+    def variables(self) -> list[keras.Variable]:
+        """All state, each variable one time: this optimizer's own and the slots of the wrapped rule."""
+        found = {id(variable): variable for variable in keras_optimizer.own_variables(self)}
+        found |= {id(variable): variable for variable in self._routing.variables()}
+        return list(found.values())
+
+    @property
+    def hyperparameters(self) -> Hyperparameters:
+        """Name -> scalar variable, of what can be moved while a compiled training runs.
+
+        `learning_rate` where it is a number, `plateau_multiplier`, `weight_decay`, the bounds of transforms as
+        `clip_by_global_norm.max_norm`, the options of groups as `head.weight_decay`, `head.l2` and `head.trainable`,
+        and what a rule of ours has, such as `momentum`. Anything else raises, and says why.
+        """
+        rate = {"learning_rate": self._learning_rate} if isinstance(self._learning_rate, keras.Variable) else {}
+        return Hyperparameters(
+            {**rate, **self._scalars.content}, f"{type(self).__name__}({self._routing.rule_name}, ...)"
+        )
+
+    @property
+    def learning_rate(self) -> Any:
+        """The learning rate of the next update: number or schedule, times `plateau_multiplier`. A number can be set,
+        and sets the multiplier back to 1, so that what was set is what counts."""
+        return super().learning_rate * self.plateau_multiplier
+
+    @learning_rate.setter
+    def learning_rate(self, learning_rate: Any) -> None:
+        if isinstance(self._learning_rate, keras.optimizers.schedules.LearningRateSchedule) and not callable(
+            learning_rate
+        ):
+            raise TypeError(
+                "This optimizer's learning rate is a schedule, which a number cannot replace. To scale it, set "
+                "`optimizer.hyperparameters['plateau_multiplier']`; or set another schedule."
+            )
+        keras.optimizers.Optimizer.learning_rate.fset(self, learning_rate)
+        self.plateau_multiplier.assign(1.0)
+
+    def apply(self, grads: Sequence[Any], trainable_variables: Sequence[Any] | None = None) -> None:
+        """Update the variables by their gradients. Called by Keras's training step.
+
+        Args:
+            grads: one gradient for each variable; None where there is none.
+            trainable_variables: the variables, when they are not all that the optimizer was built with.
+
+        Raises:
+            ValueError: no gradient at all, or variables that the optimizer was not built with.
+        """
+        if len(grads) == 0:
+            return
+        variables = self._known(grads, trainable_variables)
+        with keras.name_scope(self.name):
+            gradients, variables = keras_optimizer.usable(self, grads, variables)
+            gradients, variables = self._routing.without_frozen(gradients, variables)
+            gradients = [tensor_lists.dense(gradient) for gradient in gradients]
+            if self.loss_scale_factor is not None:
+                gradients = [gradient / self.loss_scale_factor for gradient in gradients]
+            if self._skip is None or not gradients:  # None where all are frozen: the step counts all the same.
+                self._step(gradients, variables)
+                return
+            conditional(
+                tensor_lists.all_finite(gradients),
+                lambda: self._step(gradients, variables),
+                self._skip.count,
+                variables=[*keras_optimizer.built_with(self), *self.variables],
+            )
+
+    def _known(self, gradients: Sequence[Any], variables: Sequence[Any] | None) -> list[Any]:
+        if variables is None:
+            if not self.built:
+                raise ValueError(
+                    "`apply` without `trainable_variables` needs a built optimizer. Call "
+                    "`optimizer.build(model.trainable_variables)` first."
+                )
+            variables = keras_optimizer.built_with(self)
+            if len(gradients) != len(variables):
+                raise ValueError(
+                    f"`grads` must have one gradient for each of the {len(variables)} variables that the optimizer was "
+                    f"built with. Received: {len(gradients)}."
+                )
+            return variables
+        variables = list(variables)
+        self.build(variables)
+        keras_optimizer.check_known(self, variables)
+        return variables
+
+    def _step(self, gradients: list[Any], variables: list[Any]) -> None:
+        if self.accumulation_steps is None:
+            self._update(gradients, variables)
+            return
+        steps = self.accumulation_steps
+        accumulators = [self._accumulators[keras_optimizer.index_of(self, variable)] for variable in variables]
+
+        def update() -> None:
+            sums = [gradient + sum_ for gradient, sum_ in zip(gradients, accumulators, strict=True)]
+            self._update([sum_ / steps for sum_ in sums], variables)
+            for accumulator in accumulators:
+                accumulator.assign(keras.ops.zeros(accumulator.shape, accumulator.dtype))
+            self._accumulated.assign(0)
+
+        def accumulate() -> None:
+            for accumulator, gradient in zip(accumulators, gradients, strict=True):
+                accumulator.assign_add(gradient)
+            self._accumulated.assign_add(1)
+
+        conditional(
+            self._accumulated + 1 >= steps,
+            update,
+            accumulate,
+            variables=[*keras_optimizer.built_with(self), *self.variables],
+        )
+
+    def _update(self, gradients: list[Any], variables: list[Any]) -> None:
+        everything = keras_optimizer.built_with(self)
+        gradients = self._routing.masked(gradients, variables)
+        for transform in self.gradient_transforms if gradients else ():
+            gradients = transform.transform(gradients, variables)
+        if self.averaging is not None:
+            self.averaging.before_update(self._iterations, everything)
+        self._routing.update(gradients, variables, self.learning_rate)
+        if self.averaging is not None:
+            self.averaging.after_update(self._iterations, everything)
+        self._iterations.assign_add(1)
+
+    def exclude_from_weight_decay(self, var_list: Any = None, var_names: Any = None) -> None:
+        """Not here: Keras does not save it.
+
+        Raises:
+            InputError: always, with the replacement.
+        """
+        raise InputError(
+            "`exclude_from_weight_decay` would be lost when the optimizer is saved. Use "
+            "groups=[ParameterGroup(pattern, weight_decay=0.0)], or no_decay_on_bias_and_norm()."
+        )
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Set all of `variables`, in their order."""
+        saved_state.set_weights(self, weights)
+
+    def save_own_variables(self, store: Any) -> None:
+        """Write all state by name, and which classes it belongs to."""
+        saved_state.save(self, store)
+
+    def load_own_variables(self, store: Any) -> None:
+        """Read what `save_own_variables` wrote.
+
+        Raises:
+            InputError: it belongs to other classes or other variables; they are named, and nothing is loaded.
+        """
+        saved_state.load(self, store)
+
+    def signature(self) -> dict[str, Any]:
+        """The classes in each slot, which saved state must agree with."""
+        return {
+            "rule": self._routing.rule_name,
+            "gradient_transforms": [transform.name for transform in self.gradient_transforms],
+            "averaging": None if self.averaging is None else self.averaging.name,
+        }
+
+    def theta(self) -> list[Any] | None:
+        """The weights that stand for the model in place of the ones it trains with, one for each trainable variable:
+        the averages, or what the wrapped rule exposes (`LookaheadNesterov`); None where there are none."""
+        if self.averaging is not None:
+            return [
+                keras.ops.convert_to_numpy(variable if average is None else average)
+                for average, variable in zip(self.averaging.averages, keras_optimizer.built_with(self), strict=True)
+            ]
+        return self._routing.theta()
+
+    def get_config(self) -> dict[str, Any]:
+        """All arguments; the wrapped optimizer with the present learning rate."""
+        rate = super().get_config()["learning_rate"]
+        return {
+            "optimizer": self._routing.rule_config(rate),
+            "gradient_transforms": [keras.saving.serialize_keras_object(item) for item in self.gradient_transforms],
+            "groups": [keras.saving.serialize_keras_object(group) for group in self.groups],
+            "averaging": None if self.averaging is None else keras.saving.serialize_keras_object(self.averaging),
+            "gradient_accumulation_steps": self.accumulation_steps,
+            "loss_scale_factor": self.loss_scale_factor,
+            "name": self.name,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None) -> "ComposedOptimizer":
+        """The optimizer that `get_config` told of, without its state."""
+        config = dict(config)
+        for key in ("optimizer", "averaging"):
+            if config[key] is not None:
+                config[key] = keras.saving.deserialize_keras_object(config[key], custom_objects=custom_objects)
+        for key in ("gradient_transforms", "groups"):
+            config[key] = [
+                keras.saving.deserialize_keras_object(item, custom_objects=custom_objects) for item in config[key]
+            ]
+        return cls(**config)
+
+
+class _Plain:
+    """Holds what Keras must not look into: it tracks, and saves, what it finds in an optimizer's attributes."""
+
+    def __init__(self, content: dict[str, Any]) -> None:
+        self.content = content
+
+
+def _transforms(transforms: Any) -> tuple[GradientTransform, ...]:
+    checked = transform_list("gradient_transforms", transforms)
+    for index, transform in enumerate(checked):
+        if isinstance(transform, SkipNonFinite) and index > 0:
+            raise InputError(
+                "SkipNonFinite must be the first of `gradient_transforms`, and there one time: it judges the gradients "
+                f"as the loss gave them. Received: it at place {index}."
+            )
+    return checked
+
+
+def _check_groups(groups: Any) -> None:
+    if not isinstance(groups, list | tuple) or not all(isinstance(group, ParameterGroup) for group in groups):
+        raise InputError(f"`groups` must be a list of ParameterGroup. Received: groups={groups!r}.")
+
+
+def _free(name: str, taken: dict[str, Any]) -> str:
+    number = 2
+    free = name
+    while free in taken:
+        free, number = f"{name}_{number}", number + 1
+    return free

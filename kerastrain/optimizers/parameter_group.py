@@ -1,0 +1,179 @@
+"""Options for some of a model's variables."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from kerastrain._core.checks import boolean, number
+from kerastrain._core.errors import InputError
+from kerastrain._core.keras_layers import all_layers
+from kerastrain.optimizers.transforms.gradient_transform import GradientTransform
+from kerastrain.optimizers.transforms.skip_non_finite import SkipNonFinite
+
+
+@keras.saving.register_keras_serializable(package="kerastrain")
+class ParameterGroup:
+    r"""Options for the variables whose path a pattern is found in; slot 2 of `ComposedOptimizer`.
+
+    Groups compose: a variable takes an option from each group that matches it. Two groups that set the same option for
+    one variable are refused, and so is a pattern that matches nothing. An option left at its default is not set.
+
+    Keras's `MultiOptimizer` gives each group an optimizer of its own, and has no learning rate, no one step counter and
+    no global norm; see `ComposedOptimizer`.
+
+    Args:
+        pattern: a regular expression, searched for (`re.search`) in `variable.path`, such as `r"/(bias|gamma|beta)$"`.
+            The variables of a Sequential model have its name in front (`sequential/dense/kernel`), and once it is
+            loaded from a file they have not: begin a pattern with `(^|/)`, not with the model's name.
+        learning_rate_multiplier: the group's learning rate is that of the optimizer times this, a number >= 0; 0
+            freezes the variables exactly, for good.
+        weight_decay: decoupled decay, `w <- w - learning_rate * weight_decay * w`, a number >= 0 in place of the
+            optimizer's; None leaves that.
+        l2: coupled decay, `g <- g + l2 * w`, a number >= 0: the gradient of the penalty `l2/2 ||w||^2`, half of that of
+            `keras.regularizers.L2`. It comes after the gradient transforms, as in PyTorch.
+        gradient_transforms: transforms of the group's gradients, after those of the optimizer.
+        trainable: False freezes the variables exactly, weights, slots and decay, until the switch
+            `hyperparameters["<name>.trainable"]` is set to 1; no recompiling. Their gradients count as 0.
+        switchable: whether there is such a switch; by default only for groups that start frozen, since it costs a
+            branch in the compiled step.
+        name: what `hyperparameters` call the group; the pattern by default.
+
+    Raises:
+        InputError: the pattern is no regular expression, an option is out of its range, or the group sets nothing.
+
+    Example:
+
+    >>> head = ParameterGroup(r"head/", learning_rate_multiplier=10.0)
+    >>> head.matches("head/kernel"), head.matches("trunk/kernel")
+    (True, False)
+    """
+
+    def __init__(
+        self,
+        pattern: str,
+        learning_rate_multiplier: float = 1.0,
+        weight_decay: float | None = None,
+        l2: float | None = None,
+        gradient_transforms: Sequence[GradientTransform] = (),
+        trainable: bool = True,
+        switchable: bool | None = None,
+        name: str | None = None,
+    ) -> None:
+        self.pattern = _compiled(pattern).pattern
+        self.learning_rate_multiplier = number("learning_rate_multiplier", learning_rate_multiplier, minimum=0)
+        self.weight_decay = None if weight_decay is None else number("weight_decay", weight_decay, minimum=0)
+        self.l2 = None if l2 is None else number("l2", l2, minimum=0)
+        self.gradient_transforms = _transforms(gradient_transforms)
+        self.trainable = boolean("trainable", trainable)
+        self.switchable = not self.trainable if switchable is None else boolean("switchable", switchable)
+        if not self.trainable and not self.switchable:
+            raise InputError(
+                "`trainable=False, switchable=False` would freeze the group for good. Use learning_rate_multiplier=0."
+            )
+        self.name = pattern if name is None else name
+        if not self.options():
+            raise InputError(
+                f"The group with the pattern {pattern!r} sets no option. Give it a learning_rate_multiplier, "
+                "weight_decay, l2, gradient_transforms, or trainable=False."
+            )
+
+    @classmethod
+    def of_layers(cls, model: keras.Model, layer_types: type | tuple[type, ...], **options: Any) -> "ParameterGroup":
+        """The group of the trainable variables of all layers of some types, wherever they are nested.
+
+        Args:
+            model: a built model.
+            layer_types: a layer class or a tuple of classes, as for `isinstance`.
+            **options: as for the class, without `pattern`.
+
+        Raises:
+            InputError: the model is not built, or has no trainable variable in such a layer.
+        """
+        classes = layer_types if isinstance(layer_types, tuple) else (layer_types,)
+        for layer_type in classes:
+            if not isinstance(layer_type, type) or not issubclass(layer_type, keras.Layer):
+                raise InputError(f"`layer_types` must be layer classes. Received: {layer_type!r}.")
+        if not model.built:
+            raise InputError(f"The model `{model.name}` must be built, since variables have no paths before.")
+        found: list[keras.Layer] = [layer for layer in all_layers(model) if isinstance(layer, classes)]
+        names = ", ".join(layer_type.__name__ for layer_type in classes)
+        variables = [variable for layer in found for variable in layer.trainable_variables]
+        if not variables:
+            raise InputError(f"The model `{model.name}` has no trainable variables in layers of type {names}.")
+        return cls(pattern_of(model, variables), **{"name": names, **options})
+
+    def matches(self, path: str) -> bool:
+        """Whether the pattern is found in `path`."""
+        return re.search(self.pattern, path) is not None
+
+    def options(self) -> list[str]:
+        """The names of the options that this group sets."""
+        set_ones = {
+            "learning_rate_multiplier": self.learning_rate_multiplier != 1.0,
+            "weight_decay": self.weight_decay is not None,
+            "l2": self.l2 is not None,
+            "gradient_transforms": bool(self.gradient_transforms),
+            "trainable": self.switchable,
+        }
+        return [name for name, is_set in set_ones.items() if is_set]
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "pattern": self.pattern,
+            "learning_rate_multiplier": self.learning_rate_multiplier,
+            "weight_decay": self.weight_decay,
+            "l2": self.l2,
+            "gradient_transforms": [keras.saving.serialize_keras_object(item) for item in self.gradient_transforms],
+            "trainable": self.trainable,
+            "switchable": self.switchable,
+            "name": self.name,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "ParameterGroup":
+        transforms = [keras.saving.deserialize_keras_object(item) for item in config["gradient_transforms"]]
+        return cls(**{**config, "gradient_transforms": transforms})
+
+
+def pattern_of(model: keras.Model, variables: Sequence[keras.Variable]) -> str:
+    """A pattern that matches just these variables of `model`, also once it has been loaded from a file.
+
+    The variables of a Sequential model have its name in front of their paths until it is saved; a loaded one's do not.
+    """
+    prefix = f"{model.name}/"
+    paths = dict.fromkeys(variable.path.removeprefix(prefix) for variable in variables)
+    return f"^({re.escape(prefix)})?({'|'.join(re.escape(path) for path in paths)})$"
+
+
+def _compiled(pattern: Any) -> re.Pattern[str]:
+    if not isinstance(pattern, str) or not pattern:
+        raise InputError(
+            f"`pattern` must be a regular expression for variable paths. Received: pattern={pattern!r}. "
+            "For layers of a type use ParameterGroup.of_layers(model, keras.layers.Dense, ...)."
+        )
+    try:
+        return re.compile(pattern)
+    except re.error as error:
+        raise InputError(f"`pattern` must be a regular expression ({error}). Received: pattern={pattern!r}.") from None
+
+
+def _transforms(transforms: Any) -> tuple[GradientTransform, ...]:
+    checked = transform_list("gradient_transforms", transforms)
+    if any(isinstance(transform, SkipNonFinite) for transform in checked):
+        raise InputError("SkipNonFinite skips a whole step, not a group's part of it. Give it to the optimizer.")
+    return checked
+
+
+def transform_list(name: str, transforms: Any) -> tuple[GradientTransform, ...]:
+    """`transforms` as a tuple, when it is a list or tuple of gradient transforms. Raises InputError otherwise."""
+    if not isinstance(transforms, list | tuple):
+        raise InputError(f"`{name}` must be a list of gradient transforms. Received: {name}={transforms!r}.")
+    for index, transform in enumerate(transforms):
+        if not isinstance(transform, GradientTransform):
+            raise InputError(
+                f"`{name}[{index}]` must be a gradient transform of kerastrain.optimizers, such as "
+                f"ClipByGlobalNorm(1.0). Received: {transform!r}."
+            )
+    return tuple(transforms)

@@ -1,0 +1,201 @@
+"""Each variable's gradient on its way: group options, then the instance of the rule that updates it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from kerastrain._core import keras_optimizer
+from kerastrain.optimizers.group_assignment import Assignment, assign_groups
+from kerastrain.optimizers.member import Member
+from kerastrain.optimizers.parameter_group import ParameterGroup
+from kerastrain.optimizers.tunable_optimizer import TunableOptimizer
+
+
+class Routing:
+    """The wrapped rule in as many instances as there are distinct rates, decays and switches among the variables.
+
+    A plain object, so that Keras does not save the rule a second time.
+
+    Args:
+        rule: the wrapped optimizer; the first instance. The others are made from its config.
+        groups: the parameter groups.
+        owner: the composed optimizer, in which the groups' scalars are made.
+    """
+
+    def __init__(
+        self, rule: keras.optimizers.Optimizer, groups: Sequence[ParameterGroup], owner: keras.optimizers.Optimizer
+    ) -> None:
+        self._owner = owner
+        self._groups = groups
+        self._rule = rule
+        # Before the rule's rate and decay are taken over, and its config would tell of variables.
+        self._serialized = keras_optimizer.serialized_rule(rule)
+        self._decay = self._decay_variable(rule)
+        self.hyperparameters: dict[str, Any] = {}
+        if isinstance(rule, TunableOptimizer):
+            self.hyperparameters.update(rule.hyperparameters)
+        if self._decay is not None:
+            self.hyperparameters["weight_decay"] = self._decay
+        self._scalars: dict[tuple[int, str], keras.Variable] = {}
+        for group in groups:
+            self._add_scalars(group)
+        self._assignments: list[Assignment] = []
+        self._members: list[Member] = []
+        self._member_of: list[int | None] = []
+
+    @property
+    def rule_name(self) -> str:
+        """The class name of the wrapped rule."""
+        return str(self._serialized["class_name"])
+
+    def _decay_variable(self, rule: keras.optimizers.Optimizer) -> Any:
+        if rule.weight_decay is None or isinstance(rule.weight_decay, keras.Variable):
+            return rule.weight_decay
+        return self._scalar("weight_decay", rule.weight_decay)
+
+    def _scalar(self, name: str, value: float) -> keras.Variable:
+        return self._owner.add_variable(
+            (), keras.initializers.Constant(value), aggregation="only_first_replica", name=name
+        )
+
+    def _add_scalars(self, group: ParameterGroup) -> None:
+        values = {
+            "weight_decay": group.weight_decay,
+            "l2": group.l2,
+            "trainable": float(group.trainable) if group.switchable else None,
+        }
+        for option, value in values.items():
+            if value is not None:
+                variable = self._scalar(f"group_{self._groups.index(group)}_{option}", value)
+                self._scalars[id(group), option] = variable
+                self.hyperparameters[f"{group.name}.{option}"] = variable
+
+    def build(self, variables: Sequence[keras.Variable], iterations: keras.Variable) -> None:
+        """Assign the groups and make the members.
+
+        Raises:
+            InputError: a pattern matches nothing, or an option is set two times for one variable.
+        """
+        self._assignments = assign_groups(self._groups, [_path(variable) for variable in variables])
+        by_key: dict[tuple[Any, ...], list[Any]] = {}
+        for assignment, variable in zip(self._assignments, variables, strict=True):
+            if assignment.multiplier != 0:
+                by_key.setdefault(assignment.rule_key, []).append((assignment, variable))
+        keys = list(by_key)
+        self._member_of = [keys.index(a.rule_key) if a.multiplier != 0 else None for a in self._assignments]
+        rules = [self._rule, *(self._another_rule() for _ in keys[1:])]
+        for rule, pairs in zip(rules, by_key.values(), strict=False):
+            member = self._member(rule, pairs[0][0])
+            member.build([variable for _, variable in pairs], iterations)
+            self._members.append(member)
+
+    def _another_rule(self) -> keras.optimizers.Optimizer:
+        rule = type(self._rule).from_config({**self._config(), "learning_rate": 0.0})
+        if isinstance(rule, TunableOptimizer):
+            rule.adopt_hyperparameters(self._rule)
+        return rule
+
+    def _config(self) -> dict[str, Any]:
+        # A copy all through: from_config of Keras's classes deserializes in place.
+        return {
+            key: dict(value) if isinstance(value, dict) else value for key, value in self._serialized["config"].items()
+        }
+
+    def _member(self, rule: keras.optimizers.Optimizer, assignment: Assignment) -> Member:
+        group = assignment.weight_decay
+        return Member(
+            rule,
+            assignment.multiplier,
+            self._decay if group is None else self._scalars[id(group), "weight_decay"],
+            group is not None,
+            self._switch(assignment),
+        )
+
+    def _switch(self, assignment: Assignment) -> Any:
+        return None if assignment.trainable is None else self._scalars[id(assignment.trainable), "trainable"]
+
+    def _of(self, variable: Any) -> Assignment:
+        return self._assignments[keras_optimizer.index_of(self._owner, variable)]
+
+    def without_frozen(self, gradients: Sequence[Any], variables: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+        """The pairs whose variable is not frozen for good."""
+        kept = [
+            (gradient, variable)
+            for gradient, variable in zip(gradients, variables, strict=True)
+            if self._of(variable).multiplier != 0
+        ]
+        return [gradient for gradient, _ in kept], [variable for _, variable in kept]
+
+    def masked(self, gradients: Sequence[Any], variables: Sequence[Any]) -> list[Any]:
+        """The gradients, 0 where the variable's switch is off."""
+        masked = []
+        for gradient, variable in zip(gradients, variables, strict=True):
+            switch = self._switch(self._of(variable))
+            # Not a product: 0 times infinity is NaN.
+            masked.append(
+                gradient if switch is None else keras.ops.where(switch > 0, gradient, keras.ops.zeros_like(gradient))
+            )
+        return masked
+
+    def update(self, gradients: Sequence[Any], variables: Sequence[Any], learning_rate: Any) -> None:
+        """Group transforms, l2, and each member's update."""
+        gradients = self._with_l2(self._transformed(gradients, variables), variables)
+        if isinstance(self._rule, TunableOptimizer):
+            self._rule.update_hyperparameters()
+        for place, member in enumerate(self._members):
+            pairs = [
+                (gradient, variable)
+                for gradient, variable in zip(gradients, variables, strict=True)
+                if self._member_of[keras_optimizer.index_of(self._owner, variable)] == place
+            ]
+            if pairs:
+                member.update([gradient for gradient, _ in pairs], [variable for _, variable in pairs], learning_rate)
+
+    def _transformed(self, gradients: Sequence[Any], variables: Sequence[Any]) -> list[Any]:
+        transformed = list(gradients)
+        for group in self._groups:
+            if not group.gradient_transforms:
+                continue
+            places = [p for p, variable in enumerate(variables) if self._of(variable).gradient_transforms is group]
+            some, theirs = [transformed[place] for place in places], [variables[place] for place in places]
+            for transform in group.gradient_transforms if places else ():
+                some = transform.transform(some, theirs)
+            for place, gradient in zip(places, some, strict=True):
+                transformed[place] = gradient
+        return transformed
+
+    def _with_l2(self, gradients: Sequence[Any], variables: Sequence[Any]) -> list[Any]:
+        found = []
+        for gradient, variable in zip(gradients, variables, strict=True):
+            group = self._of(variable).l2
+            if group is not None:
+                l2 = keras.ops.cast(self._scalars[id(group), "l2"], gradient.dtype)
+                gradient = gradient + l2 * keras.ops.cast(variable, gradient.dtype)
+            found.append(gradient)
+        return found
+
+    def variables(self) -> list[keras.Variable]:
+        """The state of the rule, in all its instances."""
+        if not self._members:
+            return list(self.hyperparameters.values())
+        return [variable for member in self._members for variable in member.rule.variables]
+
+    def theta(self) -> list[Any] | None:
+        """What the rule's `theta` says, in the order of the trainable variables; None for a rule without it."""
+        if not hasattr(self._rule, "theta") or not self._members:
+            return None
+        parts = [iter(member.rule.theta()) for member in self._members]
+        everything = keras_optimizer.built_with(self._owner)
+        return [
+            keras.ops.convert_to_numpy(variable) if place is None else next(parts[place])
+            for variable, place in zip(everything, self._member_of, strict=True)
+        ]
+
+    def rule_config(self, learning_rate: Any) -> dict[str, Any]:
+        """The wrapped rule, serialized, with the present learning rate."""
+        return {**self._serialized, "config": {**self._config(), "learning_rate": learning_rate}}
+
+
+def _path(variable: Any) -> str:
+    return str(getattr(variable, "path", variable.name))

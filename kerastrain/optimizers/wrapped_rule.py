@@ -1,0 +1,81 @@
+"""What an optimizer must not bring along when it is wrapped."""
+
+from typing import Any
+
+import keras
+
+from kerastrain._core import keras_optimizer
+from kerastrain._core.errors import InputError
+from kerastrain.optimizers.tunable_optimizer import TunableOptimizer
+
+
+def check(optimizer: Any) -> None:
+    """Raise InputError for whatever of `optimizer` would be lost or wrong inside a `ComposedOptimizer`, naming what to
+    use in its place."""
+    kind = type(optimizer).__name__
+    if not isinstance(optimizer, keras.optimizers.Optimizer):
+        raise InputError(f"`optimizer` must be a keras.optimizers.Optimizer. Received: {optimizer!r}.")
+    if hasattr(optimizer, "inner_optimizer"):
+        raise InputError(
+            f"{kind} goes around a ComposedOptimizer, not into it; under mixed_float16 Keras puts it there by itself."
+        )
+    if hasattr(optimizer, "optimizers"):
+        raise InputError(
+            f"{kind} has no learning rate of its own. Wrap one rule, and use groups=[ParameterGroup(pattern, "
+            "learning_rate_multiplier=...)]."
+        )
+    if hasattr(optimizer, "gradient_transforms"):
+        raise InputError(f"{kind} cannot be wrapped again. Put everything into one ComposedOptimizer.")
+    if optimizer.built:
+        raise InputError(
+            f"This {kind} is built already, for variables of its own. Wrap a fresh one: "
+            f"{kind}.from_config(optimizer.get_config())."
+        )
+    found = _owned_by_the_wrapper(optimizer)
+    if found:
+        raise InputError(f"The wrapped {kind} has " + "; ".join(found) + ".")
+    changed = keras_optimizer.overridden(optimizer, (TunableOptimizer,))
+    if changed:
+        raise InputError(
+            f"{kind} has its own {', '.join(changed)}, which a ComposedOptimizer would go past: it calls the update "
+            "rule itself. Only optimizers that define `build` and `update_step` can be wrapped."
+        )
+
+
+def _owned_by_the_wrapper(optimizer: keras.optimizers.Optimizer) -> list[str]:
+    replacements = {
+        "clipnorm": lambda value: f"gradient_transforms=[ClipByNorm({value})]",
+        "clipvalue": lambda value: f"gradient_transforms=[ClipByValue(-{value}, {value})]",
+        "global_clipnorm": lambda value: f"gradient_transforms=[ClipByGlobalNorm({value})]",
+        "gradient_accumulation_steps": lambda value: (
+            f"ComposedOptimizer(..., gradient_accumulation_steps={value}), where schedules count updates"
+        ),
+        "loss_scale_factor": lambda value: f"ComposedOptimizer(..., loss_scale_factor={value})",
+    }
+    found = [
+        f"{name}={getattr(optimizer, name)}: use {replacement(getattr(optimizer, name))} instead"
+        for name, replacement in replacements.items()
+        if getattr(optimizer, name, None) is not None
+    ]
+    if optimizer.use_ema:
+        found.append(
+            f"use_ema=True: use averaging=ExponentialAveraging({optimizer.ema_momentum}, bias_correction=False) instead"
+        )
+    for exclusion in keras_optimizer.weight_decay_exclusions(optimizer):
+        found.append(
+            f"weight decay excluded for {exclusion}, which is lost when it is saved: use "
+            "groups=[ParameterGroup(pattern, weight_decay=0.0)] or no_decay_on_bias_and_norm() instead"
+        )
+    return found
+
+
+def checked_accumulation(steps: Any) -> int | None:
+    """`gradient_accumulation_steps`, when it is None or a whole number >= 2. Raises InputError otherwise."""
+    if steps is None:
+        return None
+    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 2:
+        raise InputError(
+            "`gradient_accumulation_steps` must be a whole number >= 2. "
+            f"Received: gradient_accumulation_steps={steps!r}. Use None for an update at every batch."
+        )
+    return steps
