@@ -1,1 +1,1 @@
-"""Makes this folder importable, so that tests share `mutations`."""
+"""Makes this folder importable, so that tests share `mutations` and `optimizer_probes`."""

@@ -8,6 +8,8 @@ from typing import Any
 
 import keras
 
+from kerastrain._core import replicas
+
 
 def learning_rate_source(optimizer: keras.optimizers.Optimizer) -> Any:
     """The float, schedule or callable that `optimizer` takes its learning rate from."""
@@ -52,7 +54,7 @@ def update(
     `apply` would count the step once a member and look for clipping and averages that the composed optimizer owns.
     """
     member._apply_weight_decay(variables)
-    member._backend_update_step(gradients, variables, learning_rate)
+    member._backend_update_step(replicas.shared_out(gradients), variables, learning_rate)
 
 
 def usable(

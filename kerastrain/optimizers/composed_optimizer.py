@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from kerastrain._core import keras_optimizer, tensor_lists
+from kerastrain._core import keras_optimizer, replicas, tensor_lists
 from kerastrain._core.conditional import conditional
 from kerastrain._core.errors import InputError
 from kerastrain.optimizers import saved_state, wrapped_rule
@@ -193,7 +193,7 @@ class ComposedOptimizer(keras.optimizers.Optimizer):
         with keras.name_scope(self.name):
             gradients, variables = keras_optimizer.usable(self, grads, variables)
             gradients, variables = self._routing.without_frozen(gradients, variables)
-            gradients = [tensor_lists.dense(gradient) for gradient in gradients]
+            gradients = replicas.summed([tensor_lists.dense(gradient) for gradient in gradients])
             if self.loss_scale_factor is not None:
                 gradients = [gradient / self.loss_scale_factor for gradient in gradients]
             if self._skip is None or not gradients:  # None where all are frozen: the step counts all the same.

@@ -111,7 +111,7 @@ def test_it_starts_from_weights_that_were_loaded_after_the_optimizer_was_built()
 
 @pytest.mark.backend
 def test_two_fits_that_write_back_at_each_step():
-    # Weights and slow weights are equal all the time, and must not be one buffer, which JAX would donate twice.
+    # Weights and slow weights are equal all the time; as one buffer JAX could not donate them.
     data = regression(batches=2)
     model = linear_model()
     start = model.get_weights()

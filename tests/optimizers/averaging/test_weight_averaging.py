@@ -141,12 +141,12 @@ def test_with_all_variables_frozen_the_average_is_what_they_are():
 
 
 @pytest.mark.backend
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
-def test_in_half_precision_weights_that_rest_have_themselves_as_average(dtype):
-    # 0.99 is 0.9922 in bfloat16: with 0.01 beside it, the average would grow above the weights.
+@pytest.mark.parametrize(("dtype", "decay"), [("float16", 0.95), ("bfloat16", 0.9)])
+def test_in_half_precision_weights_that_rest_have_themselves_as_average(dtype, decay):
+    # In their own precision d * w + (1 - d) * w is not w: after five steps 1.9893 in float16, 1.9609 in bfloat16.
     variable = keras.Variable([1.984375, -0.498046875], dtype=dtype)
     optimizer = ComposedOptimizer(
-        keras.optimizers.SGD(0.0), averaging=optimizers.ExponentialAveraging(0.99, bias_correction=False)
+        keras.optimizers.SGD(0.0), averaging=optimizers.ExponentialAveraging(decay, bias_correction=False)
     )
     for _ in range(5):
         optimizer.apply([keras.ops.zeros((2,), dtype)], [variable])

@@ -1,0 +1,49 @@
+"""Two replicas of TensorFlow's MirroredStrategy against one device. In a process of its own: devices cannot be divided
+once TensorFlow runs."""
+
+import subprocess
+import sys
+
+import keras
+import pytest
+
+CODE = """
+import contextlib
+import keras, numpy as np, tensorflow as tf
+device = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(device, [tf.config.LogicalDeviceConfiguration()] * 2)
+from kerastrain.optimizers import *
+
+def trained(scope):
+    with scope:
+        keras.utils.set_random_seed(0)
+        layers = [keras.layers.Dense(5, activation="tanh", name="trunk"), keras.layers.Dense(2, name="head")]
+        model = keras.Sequential([keras.Input((4,)), *layers])
+        optimizer = ComposedOptimizer(
+            keras.optimizers.AdamW(0.01, weight_decay=0.1),
+            [RecordGradientNorms(), ClipByGlobalNorm(0.1)],
+            [no_decay_on_bias_and_norm(), ParameterGroup("head/", learning_rate_multiplier=3.0, l2=0.1)],
+            PolyakAveraging(2),
+        )
+        model.compile(optimizer, loss="mse")
+    inputs = np.random.default_rng(0).normal(size=(32, 4)).astype(np.float32)
+    model.fit(inputs, 3 * inputs[:, :2], batch_size=8, epochs=3, shuffle=False, verbose=0)
+    norm = optimizer.gradient_transforms[0].read()["global_norm"]
+    with averaged_weights(model):
+        averages = model.get_weights()
+    return [np.float32(norm), *model.get_weights(), *averages]
+
+one = trained(contextlib.nullcontext())
+two = trained(tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope())
+assert one[0] > 0.1, "the bound must bind"
+for left, right in zip(one, two, strict=True):
+    np.testing.assert_allclose(left, right, rtol=1e-4, atol=1e-6)
+print("same")
+"""
+
+
+def test_two_replicas_train_as_one():
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("of TensorFlow")
+    done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, timeout=300)
+    assert done.stdout.strip().endswith("same"), done.stderr[-3000:]
