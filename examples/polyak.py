@@ -1,7 +1,7 @@
-"""The Polyak average against the last weights: at a constant rate the last ones jitter, and their mean does not.
+"""The Polyak average against the last weights: the mean of what one run walks through classifies better than its end.
 
-A multilayer perceptron by gradient descent with momentum, at a rate that never decays; from the third epoch on the
-optimizer averages. Both are evaluated after each epoch of the same run, and on the test set once, at the end.
+A multilayer perceptron by gradient descent with momentum, at a rate that never decays, is averaged from the third epoch
+on. Both are evaluated after each epoch of the same run, and on the test set at the end.
 
 KERASTRAIN_CIFAR10=FILE python examples/polyak.py [--data NAME|PATH] [--smoke] [--out DIR] [--seed N]
 """

@@ -1,6 +1,7 @@
 """Checks of constructor arguments: one clear error before any compute."""
 
 import math
+import numbers
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,9 @@ from kerastrain._core.errors import InputError, closest
 
 def whole_number(name: str, value: Any, minimum: int = 1) -> int:
     """`value`, when it is an int >= `minimum`. Raises InputError otherwise."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < minimum:
         raise InputError(f"`{name}` must be a whole number >= {minimum}. Received: {name}={value!r}.")
-    return value
+    return int(value)
 
 
 def number(

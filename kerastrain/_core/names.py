@@ -1,8 +1,17 @@
-"""Class names as recipes and files spell them."""
+"""Class names as recipes and files spell them, and names that are not taken."""
 
 import re
+from collections.abc import Container
 
 
 def snake_case(name: str) -> str:
     """`ClipByGlobalNorm` -> `clip_by_global_norm`."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+
+
+def free_name(name: str, taken: Container[str]) -> str:
+    """`name`, or the first of `name_2`, `name_3`, ... that is not taken."""
+    free, number = name, 2
+    while free in taken:
+        free, number = f"{name}_{number}", number + 1
+    return free

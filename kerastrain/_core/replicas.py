@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-_TENSORFLOW = importlib.import_module("tensorflow") if keras.backend.backend() == "tensorflow" else None
+_TENSORFLOW: Any = importlib.import_module("tensorflow") if keras.backend.backend() == "tensorflow" else None
 
 
 def _context() -> Any:

@@ -5,19 +5,22 @@ import importlib.util
 import math
 import pathlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
 
-from kerastrain import optimizers, plots
+from kerastrain import layers, optimizers, plots
 from kerastrain._core import atomic_files, machine
-from kerastrain.experiments.build import build_for_execution
+from kerastrain.experiments.build import build_for_execution, step_samples, training_batches
 from kerastrain.experiments.fit import EVALUATION_BATCH, Training, fit
 from kerastrain.experiments.interruption import Interruption, StopWhenInterrupted
 from kerastrain.experiments.prepare import PreparedData, prepare
 from kerastrain.experiments.recipe import Recipe
 from kerastrain.experiments.run_folder import CURVES, LOGS, MODEL, RESULT, RunFolder
+
+# Training samples that batch normalization's statistics are taken from for averaged weights.
+RECALIBRATION_SAMPLES = 4096
 
 ROLES = {"train": "train", "val": "validation", "test": "test"}
 
@@ -82,7 +85,7 @@ def _run(
     logs = _tensorboard(folder, announce)
     training = fit(recipe, model, data, callbacks=[*logs, *callbacks], folder=folder.path)
     stopped, metrics = training.stopped, _last_epoch(training)
-    with _final_weights(model):
+    with _final_weights(recipe, model, data, announce):
         _write_training(folder, recipe, model, training)
         if stopped is None:
             announce("Evaluating on the training, validation and test sets")
@@ -143,9 +146,20 @@ def evaluate(
     return found
 
 
-def _final_weights(model: keras.Model) -> contextlib.AbstractContextManager[Any]:
+@contextlib.contextmanager
+def _final_weights(recipe: Recipe, model: keras.Model, data: PreparedData, announce: Announce) -> Iterator[None]:
     """The weights that are evaluated and saved: the averaged ones, where the optimizer has any."""
-    return optimizers.averaged_weights(model) if optimizers.has_averaged_weights(model) else contextlib.nullcontext()
+    if not optimizers.has_averaged_weights(model):
+        yield
+        return
+    with optimizers.averaged_weights(model):
+        batches = training_batches(recipe, data)
+        batches.start(recipe.training.epochs)
+        steps = math.ceil(RECALIBRATION_SAMPLES / step_samples(recipe))
+        calibrated = layers.recalibrate(model, batches, min(steps, len(batches)))
+        statistics = f", and the statistics of {calibrated} batch normalizations for them" if calibrated else ""
+        announce(f"From here on with the averaged weights{statistics}")
+        yield
 
 
 def _last_epoch(training: Training) -> dict[str, Any]:

@@ -17,12 +17,12 @@ from kerastrain.optimizers.lookahead_optimizer import LookaheadOptimizer
 def averaged_weights(model: keras.Model) -> Iterator[keras.Model]:
     """Within the context `model` holds the weights that its optimizer averaged: to evaluate, predict or save them.
 
-    The training weights are copied, and copied back at the end, whatever happens; not one bit of the training state
-    changes. Keras's `SwapEMAWeights` adds and subtracts, which rounds. With `Lookahead` these are the slow weights, and
-    with a rule that exposes its theta (`LookaheadNesterov`) that.
+    All variables of the model are copied, and copied back at the end, whatever happens; not one bit of the training
+    state changes. Keras's `SwapEMAWeights` adds and subtracts, which rounds. With `Lookahead` these are the slow
+    weights, and with a rule that exposes its theta (`LookaheadNesterov`) that.
 
-    The statistics of batch normalization are not averaged: they belong to the weights the model was trained with. A few
-    forward passes in training mode, within the context, give those of the averaged weights.
+    The statistics of batch normalization are not averaged: they belong to the weights that the model was trained with.
+    `kerastrain.layers.recalibrate(model, data)` within the context gives those of the averaged weights.
 
     Args:
         model: compiled with a `ComposedOptimizer` that has `averaging`, and trained.
@@ -53,20 +53,21 @@ def averaged_weights(model: keras.Model) -> Iterator[keras.Model]:
             f"The model `{model.name}` must be compiled with a ComposedOptimizer that has `averaging`. "
             f"Its optimizer is: {type(optimizer).__name__}."
         )
-    trained = int(keras.ops.convert_to_numpy(optimizer.iterations)) > 0
-    values = optimizer.theta() if trained else None  # Before the first update the averages are zeros.
+    values = _averages(optimizer)
     if values is None:
-        why = "has no `averaging`" if trained else "has not made an update yet"
+        has_some = isinstance(optimizer, LookaheadOptimizer) or optimizer.averages_weights()
+        why = "has not made an update yet" if has_some else "has no `averaging`"
         raise InputError(f"The optimizer of `{model.name}` {why}, so there are no averaged weights.")
     variables = keras_optimizer.built_with(optimizer)
     counters = _counters(optimizer)
-    kept = [np.array(keras.ops.convert_to_numpy(variable)) for variable in variables]
+    everything = list({id(variable): variable for variable in [*model.variables, *variables]}.values())
+    kept = [np.array(keras.ops.convert_to_numpy(variable)) for variable in everything]
     try:
         for variable, value in zip(variables, values, strict=True):
             variable.assign(np.array(value))
         yield model
     finally:
-        for variable, value in zip(variables, kept, strict=True):
+        for variable, value in zip(everything, kept, strict=True):
             variable.assign(value)
     if _counters(optimizer) != counters:
         raise RuntimeError(
@@ -78,13 +79,17 @@ def averaged_weights(model: keras.Model) -> Iterator[keras.Model]:
 def has_averaged_weights(model: keras.Model) -> bool:
     """Whether `averaged_weights` has something to give for `model`."""
     optimizer = _optimizer(model)
-    kinds = ComposedOptimizer | LookaheadOptimizer
-    return isinstance(optimizer, kinds) and optimizer.built and optimizer.theta() is not None
+    return isinstance(optimizer, ComposedOptimizer | LookaheadOptimizer) and _averages(optimizer) is not None
 
 
 def _optimizer(model: keras.Model) -> Any:
     optimizer = getattr(model, "optimizer", None)
     return getattr(optimizer, "inner_optimizer", optimizer)  # LossScaleOptimizer, under mixed_float16
+
+
+def _averages(optimizer: Any) -> list[Any] | None:
+    # Before the first update the averages are zeros.
+    return optimizer.theta() if int(keras.ops.convert_to_numpy(optimizer.iterations)) > 0 else None
 
 
 def _counters(optimizer: keras.optimizers.Optimizer) -> list[Any]:

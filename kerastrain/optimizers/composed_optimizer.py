@@ -8,6 +8,7 @@ import keras
 from kerastrain._core import keras_optimizer, replicas, tensor_lists
 from kerastrain._core.conditional import conditional
 from kerastrain._core.errors import InputError
+from kerastrain._core.names import free_name
 from kerastrain.optimizers import saved_state, wrapped_rule
 from kerastrain.optimizers.averaging.weight_averaging import WeightAveraging
 from kerastrain.optimizers.group_assignment import assign_groups
@@ -109,7 +110,7 @@ class ComposedOptimizer(keras.optimizers.Optimizer):
         for transform, prefix in labels:
             transform.attach(self)
             for name, variable in transform.hyperparameters.items():
-                scalars[_free(f"{prefix}{transform.name}.{name}", scalars)] = variable
+                scalars[free_name(f"{prefix}{transform.name}.{name}", scalars)] = variable
         if self.averaging is not None:
             self.averaging.attach(self)
         return _Plain(scalars)
@@ -298,6 +299,10 @@ class ComposedOptimizer(keras.optimizers.Optimizer):
             "averaging": None if self.averaging is None else self.averaging.name,
         }
 
+    def averages_weights(self) -> bool:
+        """Whether `theta` will have something to tell, once there was an update."""
+        return self.averaging is not None or self._routing.has_theta
+
     def theta(self) -> list[Any] | None:
         """The weights that stand for the model in place of the ones it trains with, one for each trainable variable:
         the averages, or what the wrapped rule exposes (`LookaheadNesterov`); None where there are none."""
@@ -356,11 +361,3 @@ def _transforms(transforms: Any) -> tuple[GradientTransform, ...]:
 def _check_groups(groups: Any) -> None:
     if not isinstance(groups, list | tuple) or not all(isinstance(group, ParameterGroup) for group in groups):
         raise InputError(f"`groups` must be a list of ParameterGroup. Received: groups={groups!r}.")
-
-
-def _free(name: str, taken: dict[str, Any]) -> str:
-    number = 2
-    free = name
-    while free in taken:
-        free, number = f"{name}_{number}", number + 1
-    return free

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from kerastrain._core import keras_optimizer
+from kerastrain._core.names import free_name
 from kerastrain.optimizers.group_assignment import Assignment, assign_groups
 from kerastrain.optimizers.member import Member
 from kerastrain.optimizers.parameter_group import ParameterGroup
@@ -49,6 +50,11 @@ class Routing:
         """The class name of the wrapped rule."""
         return str(self._serialized["class_name"])
 
+    @property
+    def has_theta(self) -> bool:
+        """Whether the rule tells its parameters from what the model holds."""
+        return hasattr(self._rule, "theta")
+
     def _decay_variable(self, rule: keras.optimizers.Optimizer) -> Any:
         if rule.weight_decay is None or isinstance(rule.weight_decay, keras.Variable):
             return rule.weight_decay
@@ -69,7 +75,7 @@ class Routing:
             if value is not None:
                 variable = self._scalar(f"group_{self._groups.index(group)}_{option}", value)
                 self._scalars[id(group), option] = variable
-                self.hyperparameters[f"{group.name}.{option}"] = variable
+                self.hyperparameters[free_name(f"{group.name}.{option}", self.hyperparameters)] = variable
 
     def build(self, variables: Sequence[keras.Variable], iterations: keras.Variable) -> None:
         """Assign the groups and make the members.
@@ -183,7 +189,7 @@ class Routing:
 
     def theta(self) -> list[Any] | None:
         """What the rule's `theta` says, in the order of the trainable variables; None for a rule without it."""
-        if not hasattr(self._rule, "theta") or not self._members:
+        if not self.has_theta or not self._members:
             return None
         parts = [iter(member.rule.theta()) for member in self._members]
         everything = keras_optimizer.built_with(self._owner)

@@ -8,7 +8,7 @@ import matplotlib.ticker
 import numpy as np
 
 from kerastrain._core.errors import InputError
-from kerastrain.plots.dress import COLORS, dress
+from kerastrain.plots.dress import COLORS, dress, legend_below
 
 
 def comparison(
@@ -56,7 +56,7 @@ def comparison(
         for name in names:
             if name not in tables:
                 raise InputError(f"`{argument}` must name panels, which are {', '.join(tables)}. Received: {name!r}.")
-    figure = matplotlib.figure.Figure(figsize=(max(5.6, 4.4 * len(tables)), 3.8), layout="constrained")
+    figure = matplotlib.figure.Figure(figsize=(max(6.4, 4.4 * len(tables)), 4.0), layout="constrained")
     colors: dict[str, str] = {}
     for index, (name, variants) in enumerate(tables.items()):
         axes = figure.add_subplot(1, len(tables), index + 1)
@@ -73,12 +73,7 @@ def comparison(
             axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
         for label, place in (marks or {}).items():
             axes.axvline(place, color="#555555", linestyle=":", linewidth=1, label=label)
-    handles = {
-        label: line for axes in figure.axes for line, label in zip(*axes.get_legend_handles_labels(), strict=True)
-    }
-    figure.legend(
-        handles.values(), handles.keys(), frameon=False, loc="outside lower center", ncols=min(len(handles), 4)
-    )
+    legend_below(figure)
     if title:
         figure.suptitle(title)
     return figure

@@ -8,7 +8,7 @@ import numpy as np
 
 from kerastrain._core.checks import whole_number
 from kerastrain._core.errors import InputError, closest
-from kerastrain.plots.dress import COLORS, dress
+from kerastrain.plots.dress import COLORS, dress, legend_below
 
 _GRID = 160
 _LEVELS = 22
@@ -74,12 +74,7 @@ def paths(
         axes.grid(False)
         axes.set_xlim(place[:2])
         axes.set_ylim(place[2:])
-    handles = {
-        label: line for axes in figure.axes for line, label in zip(*axes.get_legend_handles_labels(), strict=True)
-    }
-    figure.legend(
-        handles.values(), handles.keys(), frameon=False, loc="outside lower center", ncols=min(len(handles), 5)
-    )
+    legend_below(figure)
     if title:
         figure.suptitle(title)
     return figure
@@ -115,7 +110,8 @@ def _around(name: str, points: np.ndarray) -> tuple[float, float, float, float]:
 
 
 def _contours(axes: Any, surface: Surface, limits: Sequence[float]) -> None:
-    x, y = np.meshgrid(np.linspace(*limits[:2], _GRID), np.linspace(*limits[2:], _GRID))
+    left, right, bottom, top = limits
+    x, y = np.meshgrid(np.linspace(left, right, _GRID), np.linspace(bottom, top, _GRID))
     height = np.asarray(surface(x, y), dtype=float)
     levels = np.unique(np.quantile(height, np.linspace(0, 1, _LEVELS)))
     axes.contourf(x, y, height, levels, cmap="Greys_r", alpha=0.2)

@@ -58,6 +58,7 @@ ROWS: dict[str, Row] = {
     "experiments.run_script": Row("function"),
     "experiments.shipped": Row("function"),
     "experiments.smoke": Row("function"),
+    "layers.recalibrate": Row("function"),
     "optimizers.AdaptiveClip": Row("transform"),
     "optimizers.AddGradientNoise": Row("transform"),
     "optimizers.CentralizeGradients": Row("transform"),

@@ -17,6 +17,7 @@ from kerastrain.topologies import TASKS, TOPOLOGIES
 PACKAGES = (
     "datasets",
     "experiments",
+    "layers",
     "optimizers",
     "optimizers.schedules",
     "plots",

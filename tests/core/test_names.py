@@ -1,6 +1,6 @@
 import pytest
 
-from kerastrain._core.names import snake_case
+from kerastrain._core.names import free_name, snake_case
 
 
 @pytest.mark.parametrize(
@@ -19,3 +19,7 @@ from kerastrain._core.names import snake_case
 )
 def test_snake_case(name, expected):
     assert snake_case(name) == expected
+
+
+def test_free_name():
+    assert [free_name("a", taken) for taken in ([], ["a"], ["a", "a_2"], ["b"])] == ["a", "a_2", "a_3", "a"]

@@ -5,8 +5,15 @@ import io
 import pathlib
 import re
 
+import keras
+import numpy as np
 import pytest
+from optimizer_probes import BACKEND, array, linear_model, regression
 from readme_code import blocks
+
+from kerastrain.optimizers import ComposedOptimizer, SkipNonFinite
+
+pytestmark = pytest.mark.backend
 
 DOCS = pathlib.Path(__file__).parents[2] / "docs"
 PAGES = sorted(page.name for page in DOCS.glob("*.md"))
@@ -18,7 +25,7 @@ def text(page):
 
 def said(block):
     """What the comments behind `print(...)` say; None when a print has none."""
-    prints = re.findall(r"^print\(.*?\)(?:  # (.*))?$", block, flags=re.MULTILINE)
+    prints = re.findall(r"^ *print\(.*?\)(?:  # (.*))?$", block, flags=re.MULTILINE)
     return prints if all(prints) else None
 
 
@@ -54,3 +61,83 @@ def test_links_lead_somewhere(page):
             assert anchor in anchors(target or page), f"{target}#{anchor}"
         else:
             assert (DOCS / target).exists(), target
+
+
+def callback_rows():
+    """Name, and what the table of optimizers.md says of it with a number and with a schedule."""
+    table = text("optimizers.md").split("## Callbacks")[1].split("\n\n")[2]
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| (\w+) \|", table, flags=re.MULTILINE)
+    return [(name, rate, verdict) for name, *verdicts in rows for rate, verdict in zip(RATES, verdicts, strict=True)]
+
+
+RATES = {"number": 0.1, "schedule": keras.optimizers.schedules.InverseTimeDecay(0.1, 10, 1.0)}
+CALLBACKS = {
+    "LearningRateScheduler": lambda: keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate * 0.5),
+    "ReduceLROnPlateau": lambda: keras.callbacks.ReduceLROnPlateau("loss", patience=0, min_delta=1e9),
+    "SwapEMAWeights": keras.callbacks.SwapEMAWeights,
+    "EarlyStopping": lambda: keras.callbacks.EarlyStopping("loss", patience=0, restore_best_weights=True),
+    "ModelCheckpoint": lambda: keras.callbacks.ModelCheckpoint("checkpoint.keras"),
+    "BackupAndRestore": lambda: keras.callbacks.BackupAndRestore("backup"),
+    "TerminateOnNaN": keras.callbacks.TerminateOnNaN,
+    "CSVLogger": lambda: keras.callbacks.CSVLogger("history.csv"),
+    "TensorBoard": lambda: keras.callbacks.TensorBoard("logs"),
+}
+
+
+@pytest.mark.parametrize(("name", "rate", "verdict"), callback_rows())
+def test_table_of_callbacks(name, rate, verdict, tmp_path, monkeypatch):
+    if name == "TensorBoard" and BACKEND != "tensorflow":
+        pytest.skip("TensorBoard needs TensorFlow")
+    monkeypatch.chdir(tmp_path)
+    model = linear_model()
+    model.compile(ComposedOptimizer(keras.optimizers.SGD(RATES[rate])), loss="mse", run_eagerly=True)
+    inputs, targets = regression(batches=2)
+
+    def fit():
+        data = {"validation_data": (inputs, targets), "batch_size": 4, "epochs": 3, "verbose": 0}
+        model.fit(inputs, targets, callbacks=[CALLBACKS[name]()], **data)
+
+    if verdict == "yes":
+        fit()
+        return
+    with pytest.raises({"TypeError": TypeError, "ValueError": ValueError}[verdict]):
+        fit()
+
+
+def test_table_names_every_callback_tried():
+    assert {name for name, _, _ in callback_rows()} == set(CALLBACKS)
+
+
+def test_rate_callbacks_move_the_rate():
+    for name, expected in {"LearningRateScheduler": 0.0125, "ReduceLROnPlateau": 0.001}.items():
+        model = linear_model()
+        model.compile(ComposedOptimizer(keras.optimizers.SGD(0.1)), loss="mse")
+        inputs, targets = regression(batches=2)
+        model.fit(inputs, targets, batch_size=4, epochs=3, callbacks=[CALLBACKS[name]()], verbose=0)
+        np.testing.assert_allclose(float(array(model.optimizer.learning_rate)), expected, rtol=1e-5)
+
+
+def test_terminate_on_nan_stops_though_the_step_was_skipped():
+    model = linear_model()
+    model.compile(ComposedOptimizer(keras.optimizers.SGD(0.1), [SkipNonFinite()]), loss="mse")
+    inputs, targets = regression(batches=4)
+    targets[5] = np.nan
+    callbacks = [keras.callbacks.TerminateOnNaN()]
+    history = model.fit(inputs, targets, batch_size=4, epochs=3, shuffle=False, callbacks=callbacks, verbose=0)
+    assert len(history.epoch) == 1 and np.isfinite(model.get_weights()[0]).all()
+
+
+def test_halve_on_plateau():
+    block = next(block for block in blocks(text("optimizers.md"), "python") if "class HalveOnPlateau" in block)
+    space = {"keras": keras, "np": np, "ComposedOptimizer": ComposedOptimizer}
+    exec(block, space)  # noqa: S102 - the page's own code
+    model = linear_model()
+    model.compile(ComposedOptimizer(keras.optimizers.SGD(RATES["schedule"])), loss="mse")
+    callback = space["HalveOnPlateau"]("loss", patience=2)
+    callback.set_model(model)
+    callback.on_train_begin()
+    found = []
+    for epoch, loss in enumerate([1.0, 2.0, 1.0, 0.5, 0.6, 0.6]):
+        callback.on_epoch_end(epoch, {"loss": loss})
+        found.append(float(array(model.optimizer.plateau_multiplier)))
+    assert found == [1.0, 1.0, 0.5, 0.5, 0.5, 0.25]

@@ -1,6 +1,7 @@
 """Each pair of lines in docs/migration.md, old and new, walks the same path.
 
-The old line is evaluated with NumPy transcriptions of TensorFlow Addons 0.23 in the place of `tfa` and `tf`, or by Keras.
+The old line is evaluated with NumPy transcriptions of TensorFlow Addons 0.23 in the place of `tfa` and `tf`, or with
+Keras itself.
 """
 
 import pathlib
@@ -102,8 +103,9 @@ class MovingAverage(Averaged):
 
     def average(self, iterations, average, weight):
         count = iterations - self.start
+        if count < 0:
+            return weight
         decay = min(self.decay, (1 + count) / (10 + count)) if self.dynamic else self.decay
-        decay = 0.0 if iterations < self.start else decay
         return decay * average + (1 - decay) * weight
 
 

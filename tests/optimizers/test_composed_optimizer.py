@@ -461,6 +461,11 @@ def test_hyperparameters_are_those_that_move_and_others_say_so():
     assert "learning_rate" not in ComposedOptimizer(K.SGD(DECAY)).hyperparameters
 
 
+def test_groups_of_one_name_are_told_apart_by_a_number():
+    groups = [ParameterGroup(pattern, l2=0.1, name="same") for pattern in "ab"]
+    assert {"same.l2", "same.l2_2"} <= set(ComposedOptimizer(K.SGD(0.1), groups=groups).hyperparameters)
+
+
 @pytest.mark.backend
 def test_weight_decay_moves_during_training():
     optimizer = ComposedOptimizer(K.SGD(0.1, weight_decay=0.5))

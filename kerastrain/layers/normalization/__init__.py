@@ -1,0 +1,5 @@
+"""Normalization."""
+
+from kerastrain.layers.normalization.recalibrate import recalibrate
+
+__all__ = ["recalibrate"]
