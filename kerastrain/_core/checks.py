@@ -2,11 +2,15 @@
 
 import math
 import numbers
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from kerastrain._core.errors import InputError, closest
+
+# By argument, what `number` takes beside its name and value: bounds and a remedy.
+Bounds = Mapping[str, Mapping[str, Any]]
 
 
 def whole_number(name: str, value: Any, minimum: int = 1) -> int:

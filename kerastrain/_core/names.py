@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Container
+from typing import Any
 
 
 def snake_case(name: str) -> str:
@@ -15,3 +16,9 @@ def free_name(name: str, taken: Container[str]) -> str:
     while free in taken:
         free, number = f"{name}_{number}", number + 1
     return free
+
+
+def call_of(thing: Any) -> str:
+    """`ClipByNorm(max_norm=1.0)`: the call that makes `thing` again, from its config; for `__repr__`."""
+    arguments = ", ".join(f"{name}={value!r}" for name, value in thing.get_config().items())
+    return f"{type(thing).__name__}({arguments})"

@@ -55,7 +55,7 @@ def averaged_weights(model: keras.Model) -> Iterator[keras.Model]:
         )
     values = _averages(optimizer)
     if values is None:
-        has_some = isinstance(optimizer, LookaheadOptimizer) or optimizer.averages_weights()
+        has_some = optimizer.looks_ahead if isinstance(optimizer, LookaheadOptimizer) else optimizer.averages_weights()
         why = "has not made an update yet" if has_some else "has no `averaging`"
         raise InputError(f"The optimizer of `{model.name}` {why}, so there are no averaged weights.")
     variables = keras_optimizer.built_with(optimizer)
@@ -88,6 +88,8 @@ def _optimizer(model: keras.Model) -> Any:
 
 
 def _averages(optimizer: Any) -> list[Any] | None:
+    if isinstance(optimizer, LookaheadOptimizer) and not optimizer.looks_ahead:
+        return None
     # Before the first update the averages are zeros.
     return optimizer.theta() if int(keras.ops.convert_to_numpy(optimizer.iterations)) > 0 else None
 

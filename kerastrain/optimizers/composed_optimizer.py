@@ -98,22 +98,25 @@ class ComposedOptimizer(keras.optimizers.Optimizer):
         self.averaging = averaging
         self._skip = next((item for item in transforms if isinstance(item, SkipNonFinite)), None)
         self._routing = Routing(optimizer, self.groups, self)
-        self._scalars = self._attach()
+        self._scalars, self._bounds = self._attach()
         if accumulation is not None:
             self._accumulated = self.add_variable((), dtype="int32", name="accumulated_batches")
         self._accumulators: tuple[Any, ...] = ()
 
-    def _attach(self) -> "_Plain":
+    def _attach(self) -> "tuple[_Plain, _Plain]":
         scalars = {"plateau_multiplier": self.plateau_multiplier, **self._routing.hyperparameters}
+        bounds = {"learning_rate": {"minimum": 0}, "plateau_multiplier": {"minimum": 0}, **self._routing.bounds}
         labels = [(transform, "") for transform in self.gradient_transforms]
         labels += [(transform, f"{group.name}.") for group in self.groups for transform in group.gradient_transforms]
         for transform, prefix in labels:
             transform.attach(self)
             for name, variable in transform.hyperparameters.items():
-                scalars[free_name(f"{prefix}{transform.name}.{name}", scalars)] = variable
+                label = free_name(f"{prefix}{transform.name}.{name}", scalars)
+                scalars[label] = variable
+                bounds[label] = transform.bounds.get(name, {})
         if self.averaging is not None:
             self.averaging.attach(self)
-        return _Plain(scalars)
+        return _Plain(scalars), _Plain(bounds)
 
     def build(self, variables: Sequence[keras.Variable]) -> None:
         """Make all state for the trainable `variables`, one time."""
@@ -155,10 +158,14 @@ class ComposedOptimizer(keras.optimizers.Optimizer):
         `clip_by_global_norm.max_norm`, the options of groups as `head.weight_decay`, `head.l2` and `head.trainable`,
         and what a rule of ours has, such as `momentum`. Anything else raises, and says why.
         """
-        rate = {"learning_rate": self._learning_rate} if isinstance(self._learning_rate, keras.Variable) else {}
-        return Hyperparameters(
-            {**rate, **self._scalars.content}, f"{type(self).__name__}({self._routing.rule_name}, ...)"
-        )
+        fixed = self._routing.fixed_hyperparameters()
+        variables = self._scalars.content
+        if isinstance(self._learning_rate, keras.Variable):
+            variables = {"learning_rate": self._learning_rate, **variables}
+        else:
+            fixed["learning_rate"] = "It follows a schedule. To scale that, set `plateau_multiplier`."
+        owner = f"{type(self).__name__}({self._routing.rule_name}, ...)"
+        return Hyperparameters(variables, owner, self._bounds.content, fixed)
 
     @property
     def learning_rate(self) -> Any:

@@ -54,6 +54,11 @@ class LookaheadOptimizer(TunableOptimizer):
         # A copy: on JAX two variables that share a buffer cannot be donated.
         self.assign(last, keras.ops.copy(self.hyperparameters["momentum"]))
 
+    @property
+    def looks_ahead(self) -> bool:
+        """Whether the model holds a point ahead of the parameters."""
+        return True
+
     def theta(self) -> list[np.ndarray]:
         """The parameters theta = p - momentum * v as NumPy arrays, one a trainable variable, in the order of `build`.
 

@@ -119,6 +119,10 @@ class ParameterGroup:
         }
         return [name for name, is_set in set_ones.items() if is_set]
 
+    def __repr__(self) -> str:
+        set_ones = {name: getattr(self, name) for name in self.options()}
+        return f"ParameterGroup({self.pattern!r}, {', '.join(f'{name}={value!r}' for name, value in set_ones.items())})"
+
     def get_config(self) -> dict[str, Any]:
         return {
             "pattern": self.pattern,

@@ -1,6 +1,6 @@
 """Each variable's gradient on its way: group options, then the instance of the rule that updates it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -8,9 +8,10 @@ import keras
 from kerastrain._core import keras_optimizer
 from kerastrain._core.names import free_name
 from kerastrain.optimizers.group_assignment import Assignment, assign_groups
+from kerastrain.optimizers.lookahead_optimizer import LookaheadOptimizer
 from kerastrain.optimizers.member import Member
 from kerastrain.optimizers.parameter_group import ParameterGroup
-from kerastrain.optimizers.tunable_optimizer import TunableOptimizer
+from kerastrain.optimizers.tunable_optimizer import BOUNDS, TunableOptimizer
 
 
 class Routing:
@@ -34,6 +35,7 @@ class Routing:
         self._serialized = keras_optimizer.serialized_rule(rule)
         self._decay = self._decay_variable(rule)
         self.hyperparameters: dict[str, Any] = {}
+        self.bounds: dict[str, Mapping[str, Any]] = dict(BOUNDS)
         if isinstance(rule, TunableOptimizer):
             self.hyperparameters.update(rule.hyperparameters)
         if self._decay is not None:
@@ -50,10 +52,16 @@ class Routing:
         """The class name of the wrapped rule."""
         return str(self._serialized["class_name"])
 
+    def fixed_hyperparameters(self) -> dict[str, str]:
+        """Name -> why it is not among the hyperparameters, or cannot be set."""
+        if isinstance(self._rule, TunableOptimizer):
+            return self._rule.fixed_hyperparameters()
+        return {} if self._decay is not None else {"weight_decay": "It is off: give the rule weight_decay=0.0."}
+
     @property
     def has_theta(self) -> bool:
         """Whether the rule tells its parameters from what the model holds."""
-        return hasattr(self._rule, "theta")
+        return isinstance(self._rule, LookaheadOptimizer) and self._rule.looks_ahead
 
     def _decay_variable(self, rule: keras.optimizers.Optimizer) -> Any:
         if rule.weight_decay is None or isinstance(rule.weight_decay, keras.Variable):
@@ -75,7 +83,9 @@ class Routing:
             if value is not None:
                 variable = self._scalar(f"group_{self._groups.index(group)}_{option}", value)
                 self._scalars[id(group), option] = variable
-                self.hyperparameters[free_name(f"{group.name}.{option}", self.hyperparameters)] = variable
+                label = free_name(f"{group.name}.{option}", self.hyperparameters)
+                self.hyperparameters[label] = variable
+                self.bounds[label] = {"minimum": 0, "maximum": 1} if option == "trainable" else {"minimum": 0}
 
     def build(self, variables: Sequence[keras.Variable], iterations: keras.Variable) -> None:
         """Assign the groups and make the members.

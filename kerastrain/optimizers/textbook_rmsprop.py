@@ -120,6 +120,11 @@ class TextbookRMSProp(LookaheadOptimizer):
         else:
             self.assign_sub(variable, step)
 
+    @property
+    def looks_ahead(self) -> bool:
+        """Whether the model holds a point ahead of the parameters: with `nesterov`."""
+        return self.nesterov
+
     def get_config(self) -> dict[str, Any]:
         momentum = {} if "momentum" in self.hyperparameters else {"momentum": 0.0}
         return {**super().get_config(), **momentum, "nesterov": self.nesterov, "epsilon": self.epsilon}

@@ -5,10 +5,20 @@ from typing import Any, Self
 
 import keras
 
-from kerastrain._core.checks import number
+from kerastrain._core.checks import Bounds, number
 from kerastrain._core.errors import InputError
 from kerastrain._core.tensor_lists import dense
 from kerastrain.optimizers.hyperparameters import Hyperparameters
+
+# Of the hyperparameters of all rules, the range that a number must be in.
+BOUNDS: Bounds = {
+    "momentum": {"minimum": 0, "maximum": 1},
+    "rho": {"minimum": 0, "below": 1},
+    "beta_1": {"minimum": 0, "below": 1},
+    "beta_2": {"minimum": 0, "below": 1},
+    "l2": {"minimum": 0},
+    "weight_decay": {"minimum": 0},
+}
 
 
 def number_or_schedule(name: str, value: Any, **bounds: Any) -> Any:
@@ -85,7 +95,17 @@ class TunableOptimizer(keras.optimizers.Optimizer):
     @property
     def hyperparameters(self) -> Hyperparameters:
         """Name -> the scalar `keras.Variable` that the rule reads at each update; assign to it to move it."""
-        return Hyperparameters(self._hyperparameters, type(self).__name__)
+        return Hyperparameters(self._hyperparameters, type(self).__name__, BOUNDS, self.fixed_hyperparameters())
+
+    def fixed_hyperparameters(self) -> dict[str, str]:
+        """Name -> why it is not among the hyperparameters, or cannot be set."""
+        reasons = {}
+        for name, value in self._given.items():
+            if value is None:
+                reasons[name] = f"It is off: give the rule a {name}, 0.0 will do, and it has a variable."
+            elif isinstance(value, keras.optimizers.schedules.LearningRateSchedule):
+                reasons[name] = "It follows a schedule, which sets it at every update."
+        return reasons
 
     def update_hyperparameters(self) -> None:
         """Give each hyperparameter that has a schedule its value for this step; `apply` begins with it."""

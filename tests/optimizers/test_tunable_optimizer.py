@@ -57,7 +57,8 @@ def test_hyperparameters_are_scalar_variables_of_the_optimizer(name):
         assert id(variable) in held
         if key in RULES[name][1]:
             assert float(keras.ops.convert_to_numpy(variable)) == np.float32(RULES[name][1][key])
-    optimizer.hyperparameters.clear()
+    with pytest.raises(InputError, match="cannot be removed"):
+        optimizer.hyperparameters.clear()
     assert set(optimizer.hyperparameters) == RULES[name][2]
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 
 from kerastrain._core.checks import whole_number
-from kerastrain._core.registry import NonNegativeInt, PositiveInt
+from kerastrain._core.registry import PositiveInt
 from kerastrain.optimizers.averaging.weight_averaging import WeightAveraging, nth
 
 
@@ -18,10 +18,11 @@ class StochasticWeightAveraging(WeightAveraging):
     For the end of a training, at a constant high rate or at the ends of a cyclical one (`every_steps` = the cycle):
     weights far apart on the rim of a flat region, whose mean lies inside it. `PolyakAveraging` averages every update.
     Until the first snapshot the average follows the weights. Keras has nothing of the kind; TensorFlow Addons' SWA
-    takes its first snapshot at `start_averaging` itself, so `start_step = start_averaging - average_period`.
+    takes its first snapshot after update `start_averaging + 1`: `start_step = start_averaging + 1 - average_period`.
 
     Args:
-        start_step: updates that are left out at the start, a whole number >= 0.
+        start_step: updates that are left out at the start; a whole number, negative (above `-every_steps`) for a first
+            snapshot before `every_steps` updates.
         every_steps: updates between two snapshots, a whole number >= 1.
 
     State: an average for each trainable variable, of its shape.
@@ -38,10 +39,10 @@ class StochasticWeightAveraging(WeightAveraging):
     better generalization, arXiv:1803.05407, algorithm 1.
     """
 
-    def __init__(self, start_step: NonNegativeInt, every_steps: PositiveInt) -> None:
+    def __init__(self, start_step: int, every_steps: PositiveInt) -> None:
         super().__init__()
-        self.start_step = whole_number("start_step", start_step, minimum=0)
         self.every_steps = whole_number("every_steps", every_steps)
+        self.start_step = whole_number("start_step", start_step, minimum=1 - self.every_steps)
 
     def due(self, update: Any) -> Any:
         since = update - self.start_step

@@ -8,7 +8,7 @@ import keras
 from kerastrain._core import tensor_lists
 from kerastrain._core.conditional import conditional
 from kerastrain._core.errors import InputError
-from kerastrain._core.names import snake_case
+from kerastrain._core.names import call_of, snake_case
 
 
 class WeightAveraging:
@@ -80,6 +80,9 @@ class WeightAveraging:
 
     def _kept(self) -> list[keras.Variable]:
         return [average for average in self.averages if average is not None]
+
+    def __repr__(self) -> str:
+        return call_of(self)
 
     def get_config(self) -> dict[str, Any]:
         return {}

@@ -1,11 +1,11 @@
 """Clipping of each unit's gradient relative to the unit's weights."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 
-from kerastrain._core.checks import number
+from kerastrain._core.checks import Bounds, number
 from kerastrain._core.registry import PositiveFloat
 from kerastrain.optimizers.transforms.gradient_transform import GradientTransform
 
@@ -42,9 +42,11 @@ class AdaptiveClip(GradientTransform):
     normalization, arXiv:2102.06171, equation 3.
     """
 
+    bounds: ClassVar[Bounds] = {"factor": {"above": 0}}
+
     def __init__(self, factor: PositiveFloat = 0.01, epsilon: PositiveFloat = 1e-3) -> None:
         super().__init__()
-        self.factor = number("factor", factor, above=0)
+        self.factor = number("factor", factor, **self.bounds["factor"])
         self.epsilon = number("epsilon", epsilon, above=0)
 
     def hyperparameter_values(self) -> dict[str, float]:

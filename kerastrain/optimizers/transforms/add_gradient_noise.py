@@ -1,11 +1,11 @@
 """Noise that fades."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 
-from kerastrain._core.checks import number, whole_number
+from kerastrain._core.checks import Bounds, number, whole_number
 from kerastrain._core.registry import NonNegativeFloat, NonNegativeInt
 from kerastrain.optimizers.transforms.gradient_transform import GradientTransform
 
@@ -40,9 +40,11 @@ class AddGradientNoise(GradientTransform):
     arXiv:1511.06807, equation 1, with eta = stddev^2 and gamma = decay.
     """
 
+    bounds: ClassVar[Bounds] = {"stddev": {"minimum": 0}}
+
     def __init__(self, stddev: NonNegativeFloat, decay: NonNegativeFloat = 0.55, seed: NonNegativeInt = 0) -> None:
         super().__init__()
-        self.stddev = number("stddev", stddev, minimum=0)
+        self.stddev = number("stddev", stddev, **self.bounds["stddev"])
         self.decay = number("decay", decay, minimum=0)
         self.seed = whole_number("seed", seed, minimum=0)
 

@@ -1,12 +1,12 @@
 """Clipping of each variable's gradient by its norm."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 
 from kerastrain._core import tensor_lists
-from kerastrain._core.checks import number
+from kerastrain._core.checks import Bounds, number
 from kerastrain._core.registry import PositiveFloat
 from kerastrain.optimizers.transforms.gradient_transform import GradientTransform
 
@@ -37,9 +37,11 @@ class ClipByNorm(GradientTransform):
     Reference: Varma, Module II, "Gradient Clipping by Norm".
     """
 
+    bounds: ClassVar[Bounds] = {"max_norm": {"above": 0, "remedy": "Leave the transform out to switch clipping off."}}
+
     def __init__(self, max_norm: PositiveFloat) -> None:
         super().__init__()
-        self.max_norm = number("max_norm", max_norm, above=0, remedy="Leave the transform out to switch clipping off.")
+        self.max_norm = number("max_norm", max_norm, **self.bounds["max_norm"])
 
     def hyperparameter_values(self) -> dict[str, float]:
         return {"max_norm": self.max_norm}

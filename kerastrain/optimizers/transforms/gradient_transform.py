@@ -1,12 +1,13 @@
 """What every gradient transform has in common."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 
+from kerastrain._core.checks import Bounds
 from kerastrain._core.errors import InputError
-from kerastrain._core.names import snake_case
+from kerastrain._core.names import call_of, snake_case
 
 
 class GradientTransform:
@@ -24,6 +25,9 @@ class GradientTransform:
     >>> SignOfGradients().name
     'sign_of_gradients'
     """
+
+    # The range of each hyperparameter, as `_core.checks.number` takes it.
+    bounds: ClassVar[Bounds] = {}
 
     def __init__(self) -> None:
         self.hyperparameters: dict[str, keras.Variable] = {}
@@ -72,6 +76,9 @@ class GradientTransform:
     def transform(self, gradients: Sequence[Any], variables: Sequence[Any]) -> list[Any]:
         """The new gradients, in the order of `variables`. Traced into the compiled step: no Python `if` on tensors."""
         raise NotImplementedError
+
+    def __repr__(self) -> str:
+        return call_of(self)
 
     def get_config(self) -> dict[str, Any]:
         return {}

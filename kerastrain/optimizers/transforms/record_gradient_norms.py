@@ -18,8 +18,8 @@ class RecordGradientNorms(GradientTransform):
     gradients. Under `SkipNonFinite` a skipped step leaves the values as they were.
 
     State: `(variables,)` the norms of the last update, and two scalars, the global norm of the last update and the
-    largest one since `reset`. On JAX variables are up to date at the end of an epoch; in a batch callback call
-    `model.jax_state_sync()` before `read`.
+    largest one since `reset`. On JAX a callback finds them up to date once it has touched its `self.model`, which
+    fetches the state of the training.
 
     Example, what a callback would do at the end of an epoch:
 
@@ -67,6 +67,7 @@ class RecordGradientNorms(GradientTransform):
     def read(self) -> dict[str, Any]:
         """`global_norm`, `largest_global_norm`, and `norms`, a mapping from each variable's path to its norm; before
         the first update zeros and no paths."""
+        self.optimizer  # noqa: B018 - raises where there is none
         values = [] if self._norms is None else keras.ops.convert_to_numpy(self._norms)
         return {
             "global_norm": float(keras.ops.convert_to_numpy(self._global)),

@@ -47,4 +47,5 @@ class SkipNonFinite(GradientTransform):
 
     def read(self) -> int:
         """How many steps were skipped."""
+        self.optimizer  # noqa: B018 - raises where there is none
         return int(keras.ops.convert_to_numpy(self.skipped))
