@@ -69,16 +69,16 @@ def test_a_rules_own_ranges_hold():
 def test_what_follows_a_schedule_can_be_read_and_not_set():
     for optimizer in (MomentumSGD(0.1, momentum=SCHEDULE), ComposedOptimizer(MomentumSGD(0.1, momentum=SCHEDULE))):
         assert number(optimizer.hyperparameters["momentum"]) == pytest.approx(0.9)
-        with pytest.raises(InputError, match="cannot be set. It follows a schedule"):
+        with pytest.raises(InputError, match=r"cannot be set. It follows a schedule"):
             optimizer.hyperparameters["momentum"] = 0.5
-    with pytest.raises(InputError, match="`learning_rate`.*follows a schedule.*plateau_multiplier"):
+    with pytest.raises(InputError, match=r"`learning_rate`.*follows a schedule.*plateau_multiplier"):
         composed(SCHEDULE).hyperparameters["learning_rate"] = 0.1
 
 
 def test_what_is_off_says_how_to_have_it():
-    with pytest.raises(InputError, match="`weight_decay`.*give the rule weight_decay=0.0"):
+    with pytest.raises(InputError, match=r"`weight_decay`.*give the rule weight_decay=0.0"):
         ComposedOptimizer(K.SGD(0.1)).hyperparameters["weight_decay"]
-    with pytest.raises(InputError, match="`l2`.*It is off"):
+    with pytest.raises(InputError, match=r"`l2`.*It is off"):
         MomentumSGD(0.1).hyperparameters["l2"]
     with pytest.raises(InputError, match="cannot be removed"):
         del composed().hyperparameters["weight_decay"]
