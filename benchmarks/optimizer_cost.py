@@ -1,6 +1,6 @@
 """What an optimizer step costs: AdamW, a global clip, no decay on biases, an exponential average.
 
-    python benchmarks/optimizer_cost.py [--backends tensorflow jax torch] [--variables 14 200 1000] [--repeats 7] [--quick]
+    python benchmarks/optimizer_cost.py [--backends tensorflow jax torch] [--variables 14 200 1000] [--quick]
 
 Side by side, the same work by Keras's built-ins (`global_clipnorm`, `exclude_from_weight_decay`, `use_ema`) and by a
 `ComposedOptimizer`. Half of the variables are kernels (64, 64), half biases (64,). Measured are the optimizer's step

@@ -9,12 +9,13 @@ from kerastrain._core import keras_optimizer, replicas, tensor_lists
 from kerastrain._core.conditional import conditional
 from kerastrain._core.errors import InputError
 from kerastrain._core.names import free_name
-from kerastrain.optimizers import saved_state, wrapped_rule
+from kerastrain.optimizers import composed_arguments, saved_state
+from kerastrain.optimizers.accumulation import Accumulation
 from kerastrain.optimizers.averaging.weight_averaging import WeightAveraging
 from kerastrain.optimizers.group_assignment import assign_groups
 from kerastrain.optimizers.hyperparameters import Hyperparameters
-from kerastrain.optimizers.parameter_group import ParameterGroup, transform_list
-from kerastrain.optimizers.routing import Routing
+from kerastrain.optimizers.parameter_group import ParameterGroup
+from kerastrain.optimizers.routing import Routing, path_of
 from kerastrain.optimizers.transforms.gradient_transform import GradientTransform
 from kerastrain.optimizers.transforms.skip_non_finite import SkipNonFinite
 
@@ -78,30 +79,24 @@ class ComposedOptimizer(keras.optimizers.Optimizer):
         loss_scale_factor: float | None = None,
         name: str | None = None,
     ) -> None:
-        wrapped_rule.check(optimizer)
-        transforms = _transforms(gradient_transforms)
-        _check_groups(groups)
-        if averaging is not None and not isinstance(averaging, WeightAveraging):
-            raise InputError(
-                f"`averaging` must be one of kerastrain.optimizers, such as PolyakAveraging(). Received: {averaging!r}."
-            )
-        accumulation = wrapped_rule.checked_accumulation(gradient_accumulation_steps)
+        composed_arguments.check_rule(optimizer)
+        transforms = composed_arguments.checked_transforms(gradient_transforms)
+        groups = composed_arguments.checked_groups(groups)
+        averaging = composed_arguments.checked_averaging(averaging)
+        accumulation = composed_arguments.checked_accumulation(gradient_accumulation_steps)
         source = keras_optimizer.learning_rate_source(optimizer)
         super().__init__(learning_rate=source, loss_scale_factor=loss_scale_factor, name=name)
-        # Keras's own accumulation hands its schedule the number of batches, and averages at every one of them.
-        self.accumulation_steps = accumulation
         self.plateau_multiplier = self.add_variable(
             (), keras.initializers.Ones(), aggregation="only_first_replica", name="plateau_multiplier"
         )
         self.gradient_transforms = transforms
-        self.groups = tuple(groups)
+        self.groups = groups
         self.averaging = averaging
         self._skip = next((item for item in transforms if isinstance(item, SkipNonFinite)), None)
         self._routing = Routing(optimizer, self.groups, self)
         self._scalars, self._bounds = self._attach()
-        if accumulation is not None:
-            self._accumulated = self.add_variable((), dtype="int32", name="accumulated_batches")
-        self._accumulators: tuple[Any, ...] = ()
+        # Not Keras's own, which hands its schedule the number of batches, and averages at every one of them.
+        self._accumulation = None if accumulation is None else Accumulation(self, accumulation)
 
     def _attach(self) -> "tuple[_Plain, _Plain]":
         scalars = {"plateau_multiplier": self.plateau_multiplier, **self._routing.hyperparameters}
@@ -124,14 +119,14 @@ class ComposedOptimizer(keras.optimizers.Optimizer):
             return
         variables = list(variables)
         super().build(variables)
-        if self.accumulation_steps is not None:
-            self._accumulators = tuple(self.add_optimizer_variables(variables, "gradient_accumulator"))
+        if self._accumulation is not None:
+            self._accumulation.build(variables)
         self._routing.build(variables, self._iterations)
         for transform in self.gradient_transforms:
             transform.build(variables)
         for group in self.groups:
             for transform in group.gradient_transforms:
-                transform.build([variable for variable in variables if group.matches(variable.path)])
+                transform.build([variable for variable in variables if group.matches(path_of(variable))])
         if self.averaging is not None:
             self.averaging.build(variables)
 
@@ -234,30 +229,10 @@ class ComposedOptimizer(keras.optimizers.Optimizer):
         return variables
 
     def _step(self, gradients: list[Any], variables: list[Any]) -> None:
-        if self.accumulation_steps is None:
+        if self._accumulation is None:
             self._update(gradients, variables)
-            return
-        steps = self.accumulation_steps
-        accumulators = [self._accumulators[keras_optimizer.index_of(self, variable)] for variable in variables]
-
-        def update() -> None:
-            sums = [gradient + sum_ for gradient, sum_ in zip(gradients, accumulators, strict=True)]
-            self._update([sum_ / steps for sum_ in sums], variables)
-            for accumulator in accumulators:
-                accumulator.assign(keras.ops.zeros(accumulator.shape, accumulator.dtype))
-            self._accumulated.assign(0)
-
-        def accumulate() -> None:
-            for accumulator, gradient in zip(accumulators, gradients, strict=True):
-                accumulator.assign_add(gradient)
-            self._accumulated.assign_add(1)
-
-        conditional(
-            self._accumulated + 1 >= steps,
-            update,
-            accumulate,
-            variables=[*keras_optimizer.built_with(self), *self.variables],
-        )
+        else:
+            self._accumulation.step(gradients, variables, self._update)
 
     def _update(self, gradients: list[Any], variables: list[Any]) -> None:
         everything = keras_optimizer.built_with(self)
@@ -328,7 +303,7 @@ class ComposedOptimizer(keras.optimizers.Optimizer):
             "gradient_transforms": [keras.saving.serialize_keras_object(item) for item in self.gradient_transforms],
             "groups": [keras.saving.serialize_keras_object(group) for group in self.groups],
             "averaging": None if self.averaging is None else keras.saving.serialize_keras_object(self.averaging),
-            "gradient_accumulation_steps": self.accumulation_steps,
+            "gradient_accumulation_steps": None if self._accumulation is None else self._accumulation.steps,
             "loss_scale_factor": self.loss_scale_factor,
             "name": self.name,
         }
@@ -352,19 +327,3 @@ class _Plain:
 
     def __init__(self, content: dict[str, Any]) -> None:
         self.content = content
-
-
-def _transforms(transforms: Any) -> tuple[GradientTransform, ...]:
-    checked = transform_list("gradient_transforms", transforms)
-    for index, transform in enumerate(checked):
-        if isinstance(transform, SkipNonFinite) and index > 0:
-            raise InputError(
-                "SkipNonFinite must be the first of `gradient_transforms`, and there one time: it judges the gradients "
-                f"as the loss gave them. Received: it at place {index}."
-            )
-    return checked
-
-
-def _check_groups(groups: Any) -> None:
-    if not isinstance(groups, list | tuple) or not all(isinstance(group, ParameterGroup) for group in groups):
-        raise InputError(f"`groups` must be a list of ParameterGroup. Received: groups={groups!r}.")

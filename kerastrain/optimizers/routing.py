@@ -93,7 +93,7 @@ class Routing:
         Raises:
             InputError: a pattern matches nothing, or an option is set two times for one variable.
         """
-        self._assignments = assign_groups(self._groups, [_path(variable) for variable in variables])
+        self._assignments = assign_groups(self._groups, [path_of(variable) for variable in variables])
         by_key: dict[tuple[Any, ...], list[Any]] = {}
         for assignment, variable in zip(self._assignments, variables, strict=True):
             if assignment.multiplier != 0:
@@ -213,5 +213,6 @@ class Routing:
         return {**self._serialized, "config": {**self._config(), "learning_rate": learning_rate}}
 
 
-def _path(variable: Any) -> str:
+def path_of(variable: Any) -> str:
+    """The path that groups look at; a plain `tf.Variable` has only a name."""
     return str(getattr(variable, "path", variable.name))

@@ -1,4 +1,4 @@
-"""What an optimizer must not bring along when it is wrapped."""
+"""What a `ComposedOptimizer` takes, and what it refuses: what would be lost or silently wrong."""
 
 from typing import Any
 
@@ -6,10 +6,14 @@ import keras
 
 from kerastrain._core import keras_optimizer
 from kerastrain._core.errors import InputError
+from kerastrain.optimizers.averaging.weight_averaging import WeightAveraging
+from kerastrain.optimizers.parameter_group import ParameterGroup, transform_list
+from kerastrain.optimizers.transforms.gradient_transform import GradientTransform
+from kerastrain.optimizers.transforms.skip_non_finite import SkipNonFinite
 from kerastrain.optimizers.tunable_optimizer import TunableOptimizer
 
 
-def check(optimizer: Any) -> None:
+def check_rule(optimizer: Any) -> None:
     """Raise InputError for whatever of `optimizer` would be lost or wrong inside a `ComposedOptimizer`, naming what to
     use in its place."""
     kind = type(optimizer).__name__
@@ -67,6 +71,38 @@ def _owned_by_the_wrapper(optimizer: keras.optimizers.Optimizer) -> list[str]:
             "groups=[ParameterGroup(pattern, weight_decay=0.0)] or no_decay_on_bias_and_norm() instead"
         )
     return found
+
+
+def checked_transforms(transforms: Any) -> tuple[GradientTransform, ...]:
+    """`gradient_transforms`, when it is a list of them with `SkipNonFinite` first, if at all. Raises InputError
+    otherwise."""
+    checked = transform_list("gradient_transforms", transforms)
+    for index, transform in enumerate(checked):
+        if isinstance(transform, SkipNonFinite) and index > 0:
+            raise InputError(
+                "SkipNonFinite must be the first of `gradient_transforms`, and there one time: it judges the gradients "
+                f"as the loss gave them. Received: it at place {index}."
+            )
+    return checked
+
+
+def checked_groups(groups: Any) -> tuple[ParameterGroup, ...]:
+    """`groups`, when it is a list of parameter groups. Raises InputError otherwise."""
+    if not isinstance(groups, list | tuple) or not all(isinstance(group, ParameterGroup) for group in groups):
+        raise InputError(
+            f"`groups` must be a list of ParameterGroup. Received: groups={groups!r}. Put the groups of a list, such as"
+            " layerwise_decay's, into it with a star: [*layerwise_decay(model, 0.8)]."
+        )
+    return tuple(groups)
+
+
+def checked_averaging(averaging: Any) -> WeightAveraging | None:
+    """`averaging`, when it is one or None. Raises InputError otherwise."""
+    if averaging is not None and not isinstance(averaging, WeightAveraging):
+        raise InputError(
+            f"`averaging` must be one of kerastrain.optimizers, such as PolyakAveraging(). Received: {averaging!r}."
+        )
+    return averaging
 
 
 def checked_accumulation(steps: Any) -> int | None:
