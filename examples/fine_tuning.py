@@ -1,6 +1,5 @@
-"""Fine-tuning on 100 images of new classes: the head learns at the full rate, the trunk is frozen with its batch norms,
-until a switch lets it learn at a tenth of the rate, without compiling again. Both pretrained networks end well above the
-one from scratch; here the groups end where one rate for all layers ends, and hold still what they are told to.
+"""Fine-tuning on 100 images of new classes: head at the full rate, trunk and batch norms frozen until a switch lets
+it learn at a tenth of the rate, without compiling again; beside it, one rate for all, pretrained and from scratch.
 
 KERASTRAIN_CIFAR10=FILE python examples/fine_tuning.py [--data NAME|PATH] [--smoke] [--out DIR] [--seed N]
 """
