@@ -26,7 +26,8 @@ class ParameterGroup:
     Args:
         pattern: a regular expression, searched for (`re.search`) in `variable.path`, such as `r"/(bias|gamma|beta)$"`.
             The variables of a Sequential model have its name in front (`sequential/dense/kernel`), and once it is
-            loaded from a file they have not: begin a pattern with `(^|/)`, not with the model's name.
+            loaded from a file they have not: begin a pattern with `(^|/)`, not with the model's name. Those of a nested
+            functional model never have its name: see `of_layers`.
         learning_rate_multiplier: the group's learning rate is that of the optimizer times this, a number >= 0; 0
             freezes the variables exactly, for good.
         weight_decay: decoupled decay, `w <- w - learning_rate * weight_decay * w`, a number >= 0 in place of the
@@ -35,7 +36,9 @@ class ParameterGroup:
             `keras.regularizers.L2`. It comes after the gradient transforms, as in PyTorch.
         gradient_transforms: transforms of the group's gradients, after those of the optimizer.
         trainable: False freezes the variables exactly, weights, slots and decay, until the switch
-            `hyperparameters["<name>.trainable"]` is set to 1; no recompiling. Their gradients count as 0.
+            `hyperparameters["<name>.trainable"]` is set to 1; no recompiling. Their gradients count as 0. The forward
+            pass does not know of it: a batch normalization goes on to gather statistics, unless its layer has
+            `trainable = False`, which takes its scale and offset out of the optimizer for good.
         switchable: whether there is such a switch; by default only for groups that start frozen, since it costs a
             branch in the compiled step.
         name: what `hyperparameters` call the group; the pattern by default.
@@ -80,29 +83,41 @@ class ParameterGroup:
             )
 
     @classmethod
-    def of_layers(cls, model: keras.Model, layer_types: type | tuple[type, ...], **options: Any) -> "ParameterGroup":
-        """The group of the trainable variables of all layers of some types, wherever they are nested.
+    def of_layers(cls, model: keras.Model, layers: Any, **options: Any) -> "ParameterGroup":
+        """The group of the trainable variables of some layers, wherever they are nested.
 
         Args:
             model: a built model.
-            layer_types: a layer class or a tuple of classes, as for `isinstance`.
+            layers: a layer class, a layer of the model (a nested model is one too), or a tuple or list of such.
             **options: as for the class, without `pattern`.
 
         Raises:
-            InputError: the model is not built, or has no trainable variable in such a layer.
+            InputError: the model is not built; the layers have no trainable variable in it; or they share a path with
+                a variable of another layer, so that no pattern can tell them apart.
         """
-        classes = layer_types if isinstance(layer_types, tuple) else (layer_types,)
-        for layer_type in classes:
-            if not isinstance(layer_type, type) or not issubclass(layer_type, keras.Layer):
-                raise InputError(f"`layer_types` must be layer classes. Received: {layer_type!r}.")
+        chosen = tuple(layers) if isinstance(layers, tuple | list) else (layers,)
+        for item in chosen:
+            if not isinstance(item, keras.Layer) and not (isinstance(item, type) and issubclass(item, keras.Layer)):
+                raise InputError(f"`layers` must be layer classes, or layers of the model. Received: {item!r}.")
         if not model.built:
             raise InputError(f"The model `{model.name}` must be built, since variables have no paths before.")
-        found: list[keras.Layer] = [layer for layer in all_layers(model) if isinstance(layer, classes)]
-        names = ", ".join(layer_type.__name__ for layer_type in classes)
-        variables = [variable for layer in found for variable in layer.trainable_variables]
+        classes = tuple(item for item in chosen if isinstance(item, type))
+        found = [
+            layer for layer in all_layers(model) if isinstance(layer, classes) or any(layer is item for item in chosen)
+        ]
+        names = ", ".join(item.__name__ if isinstance(item, type) else item.name for item in chosen)
+        variables = {id(variable): variable for layer in found for variable in layer.trainable_variables}
         if not variables:
-            raise InputError(f"The model `{model.name}` has no trainable variables in layers of type {names}.")
-        return cls(pattern_of(model, variables), **{"name": names, **options})
+            raise InputError(f"The model `{model.name}` has no trainable variables in layers {names}.")
+        group = cls(pattern_of(model, list(variables.values())), **{"name": names, **options})
+        for variable in model.trainable_variables:
+            if id(variable) not in variables and group.matches(variable.path):
+                raise InputError(
+                    f"Another layer has a variable with the path {variable.path!r} too, so a group cannot tell them "
+                    "apart: Keras leaves the name of a nested functional model out. Build its layers within "
+                    "keras.name_scope(name)."
+                )
+        return group
 
     def matches(self, path: str) -> bool:
         """Whether the pattern is found in `path`."""
@@ -155,7 +170,7 @@ def _compiled(pattern: Any) -> re.Pattern[str]:
     if not isinstance(pattern, str) or not pattern:
         raise InputError(
             f"`pattern` must be a regular expression for variable paths. Received: pattern={pattern!r}. "
-            "For layers of a type use ParameterGroup.of_layers(model, keras.layers.Dense, ...)."
+            "For layers, or all layers of a type, use ParameterGroup.of_layers(model, keras.layers.Dense, ...)."
         )
     try:
         return re.compile(pattern)

@@ -1,5 +1,6 @@
 """Parameter groups: what they match, and how they are made for layers."""
 
+import contextlib
 import json
 
 import keras
@@ -47,6 +48,32 @@ def test_a_group_of_layers_matches_with_and_without_the_name_of_a_sequential_mod
     group = ParameterGroup.of_layers(model, keras.layers.Dense, l2=0.1)
     assert group.matches("network/a/kernel") and group.matches("a/kernel")
     assert not group.matches("other/a/kernel") and not group.matches("a/kernel2")
+
+
+def twins(scoped):
+    inputs, parts = keras.Input((4,)), []
+    for name in ("one", "two"):
+        with keras.name_scope(name) if scoped else contextlib.nullcontext():
+            inner = keras.Input((4,))
+            outputs = keras.layers.Dense(1, name="head")(inner)
+        parts.append(keras.Model(inner, outputs, name=name))
+    return keras.Model(inputs, keras.layers.Concatenate()([part(inputs) for part in parts])), parts
+
+
+def test_a_group_of_layers_takes_layers_of_the_model():
+    model = nested()
+    group = ParameterGroup.of_layers(model, [model.get_layer("inner"), model.get_layer("head")], l2=0.1)
+    expected = [v.path for part in ("inner", "head") for v in model.get_layer(part).trainable_variables]
+    assert sorted(matched(group, model)) == sorted(expected) and len(expected) == 6 and group.name == "inner, head"
+
+
+def test_variables_of_one_path_cannot_be_told_apart():
+    model, parts = twins(scoped=False)
+    with pytest.raises(InputError, match=r"path 'head/kernel' too.*keras.name_scope"):
+        ParameterGroup.of_layers(model, parts[0], l2=0.1)
+    assert len(matched(ParameterGroup.of_layers(model, parts, l2=0.1), model)) == 4
+    model, parts = twins(scoped=True)
+    assert matched(ParameterGroup.of_layers(model, parts[0], l2=0.1), model) == ["one/head/kernel", "one/head/bias"]
 
 
 @pytest.mark.parametrize(
@@ -130,8 +157,11 @@ INVALID = {
     "switchable": (lambda: ParameterGroup("a", trainable=False, switchable=False), "learning_rate_multiplier=0"),
     "nothing": (lambda: ParameterGroup("a"), "sets no option"),
     "layers unbuilt": (lambda: ParameterGroup.of_layers(UNBUILT, keras.layers.Dense, l2=0.1), "must be built"),
-    "layers none": (lambda: ParameterGroup.of_layers(nested(), keras.layers.LSTM, l2=0.1), "in layers of type LSTM"),
-    "layers no class": (lambda: ParameterGroup.of_layers(nested(), "Dense", l2=0.1), "must be layer classes"),
+    "layers none": (lambda: ParameterGroup.of_layers(nested(), keras.layers.LSTM, l2=0.1), "in layers LSTM"),
+    "layers no class": (
+        lambda: ParameterGroup.of_layers(nested(), "Dense", l2=0.1),
+        "must be layer classes, or layers",
+    ),
     "layerwise rate": (lambda: layerwise_decay(nested(), 0.0), "`rate` must be a number > 0"),
     "layerwise unbuilt": (lambda: layerwise_decay(UNBUILT, 0.5), "must be built"),
 }
