@@ -3,6 +3,8 @@
 `tests/core/test_keras_optimizer.py` fails when Keras changes any of it.
 """
 
+import contextlib
+import importlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -74,6 +76,14 @@ def index_of(optimizer: keras.optimizers.Optimizer, variable: Any) -> int:
 def built_with(optimizer: keras.optimizers.Optimizer) -> list[Any]:
     """The trainable variables that `optimizer` was built with, in order."""
     return list(optimizer._trainable_variables)
+
+
+def outside_of_a_trace() -> contextlib.AbstractContextManager[Any]:
+    """Where an assignment happens now and once, also while TensorFlow traces the step that builds the optimizer."""
+    if keras.backend.backend() != "tensorflow":
+        return contextlib.nullcontext()
+    manager: contextlib.AbstractContextManager[Any] = importlib.import_module("tensorflow").init_scope()
+    return manager
 
 
 def own_variables(optimizer: keras.optimizers.Optimizer) -> list[keras.Variable]:

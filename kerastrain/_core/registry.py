@@ -46,6 +46,7 @@ class Registry:
 
     def __init__(self, kind: str, *, key: str = "type", scalar: tuple[str, str] | None = None) -> None:
         self.kind = kind
+        self.article = "an" if kind[0] in "aeiou" else "a"
         self.key = key
         self.scalar = scalar
         self._entries: dict[str, Entry] = {}
@@ -105,9 +106,11 @@ class Registry:
         value = self.expand(value)
         if not isinstance(value, dict):
             shorthand = ", a number" if self.scalar else ""
-            raise problem((), f"expected the name of a {self.kind}{shorthand} or a mapping with `{self.key}`", value)
+            raise problem(
+                (), f"expected the name of {self.article} {self.kind}{shorthand} or a mapping with `{self.key}`", value
+            )
         if self.key not in value:
-            raise problem((self.key,), f"expected the name of a {self.kind}. Received: nothing")
+            raise problem((self.key,), f"expected the name of {self.article} {self.kind}. Received: nothing")
         name = value[self.key]
         if not isinstance(name, str) or name not in self._entries:
             raise problem((self.key,), self._unknown(name).rstrip("."))

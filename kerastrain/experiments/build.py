@@ -43,11 +43,12 @@ def build_for_execution(recipe: Recipe, data: PreparedData) -> tuple[keras.Model
         keras.config.set_dtype_policy(before)
     batches = training_batches(recipe, data)
     whole = training.strategy == "full_batch"
+    accumulated = len(batches) if whole else recipe.optimizer.gradient_accumulation_steps or 1
     optimizer = build_optimizer(
         recipe.optimizer.model_dump(),
-        steps=1 if whole else len(batches),
+        steps=max(1, len(batches) // accumulated),
         epochs=training.epochs,
-        accumulation=len(batches) if whole and len(batches) > 1 else None,
+        accumulation=accumulated if accumulated > 1 else None,
         model=model,
     )
     execution = choose_execution(

@@ -74,8 +74,8 @@ def _parameter_group(
 def _layer_type(name: Any) -> str:
     known = [kind for kind in dir(keras.layers) if kind[0].isupper()]
     if name not in known:
-        message = f"expected the name of a class in keras.layers, such as BatchNormalization.{closest(name, known)}"
-        raise problem((), message.rstrip("."), name)
+        message = "expected the name of a class in keras.layers, such as BatchNormalization"
+        raise problem((), f'{message}. Received: "{name}".{closest(name, known)}'.rstrip("."))
     return str(name)
 
 

@@ -72,6 +72,7 @@ class Optimizer(_Section):
     gradient_transforms: list[_Transform] = []
     groups: list[Annotated[dict[str, Any], PlainValidator(validated_group)]] = []
     averaging: Annotated[dict[str, Any], PlainValidator(AVERAGING.validate)] | None = None
+    gradient_accumulation_steps: Annotated[int, Field(ge=2)] | None = None
 
 
 class Training(_Section):
@@ -118,6 +119,9 @@ class Recipe(_Section):
         if "reduce_lr_on_plateau" in kinds and isinstance(self.optimizer.learning_rate, dict):
             place = ("callbacks", kinds.index("reduce_lr_on_plateau"))
             raise problem(place, "`reduce_lr_on_plateau` sets a constant rate; it cannot work on a schedule")
+        if self.training.strategy == "full_batch" and self.optimizer.gradient_accumulation_steps is not None:
+            message = "`strategy: full_batch` accumulates all batches of an epoch; leave it out"
+            raise problem(("optimizer", "gradient_accumulation_steps"), message)
         try:
             build_optimizer(self.optimizer.model_dump(), steps=1, epochs=self.training.epochs)
         except (ValueError, TypeError) as error:

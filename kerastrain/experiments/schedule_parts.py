@@ -48,7 +48,14 @@ def made(value: Any, *, steps: int, epochs: int) -> Any:
     return SCHEDULES.create(value, steps=steps, epochs=epochs) if isinstance(value, dict) else value
 
 
-Rate = Annotated[float | dict[str, Any], PlainValidator(number_or_schedule(above=0))]
+def _rate(value: Any) -> Any:
+    found = number_or_schedule(above=0)(value)
+    if isinstance(found, dict) and found["type"] == "one_cycle_momentum":
+        raise problem(("type",), "`one_cycle_momentum` is for a rule's momentum; a rate's is `one_cycle`")
+    return found
+
+
+Rate = Annotated[float | dict[str, Any], PlainValidator(_rate)]
 
 
 def _step_decay(

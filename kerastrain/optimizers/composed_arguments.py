@@ -1,5 +1,6 @@
 """What a `ComposedOptimizer` takes, and what it refuses: what would be lost or silently wrong."""
 
+import weakref
 from typing import Any
 
 import keras
@@ -7,10 +8,14 @@ import keras
 from kerastrain._core import keras_optimizer
 from kerastrain._core.errors import InputError
 from kerastrain.optimizers.averaging.weight_averaging import WeightAveraging
+from kerastrain.optimizers.lookahead_optimizer import LookaheadOptimizer
 from kerastrain.optimizers.parameter_group import ParameterGroup, transform_list
 from kerastrain.optimizers.transforms.gradient_transform import GradientTransform
 from kerastrain.optimizers.transforms.skip_non_finite import SkipNonFinite
 from kerastrain.optimizers.tunable_optimizer import TunableOptimizer
+
+# Those that belong to a composed optimizer: it would take the rate and the slots of a second one's away.
+_WRAPPED: weakref.WeakSet[keras.optimizers.Optimizer] = weakref.WeakSet()
 
 
 def check_rule(optimizer: Any) -> None:
@@ -18,7 +23,10 @@ def check_rule(optimizer: Any) -> None:
     use in its place."""
     kind = type(optimizer).__name__
     if not isinstance(optimizer, keras.optimizers.Optimizer):
-        raise InputError(f"`optimizer` must be a keras.optimizers.Optimizer. Received: {optimizer!r}.")
+        raise InputError(
+            f"`optimizer` must be an instance of a keras.optimizers.Optimizer. Received: {optimizer!r}. Write "
+            "keras.optimizers.Adam() rather than its name or its class."
+        )
     if hasattr(optimizer, "inner_optimizer"):
         raise InputError(
             f"{kind} goes around a ComposedOptimizer, not into it; under mixed_float16 Keras puts it there by itself."
@@ -30,6 +38,8 @@ def check_rule(optimizer: Any) -> None:
         )
     if hasattr(optimizer, "gradient_transforms"):
         raise InputError(f"{kind} cannot be wrapped again. Put everything into one ComposedOptimizer.")
+    if optimizer in _WRAPPED:
+        raise InputError(f"This {kind} is wrapped already. Make another one: {kind}(...).")
     if optimizer.built:
         raise InputError(
             f"This {kind} is built already, for variables of its own. Wrap a fresh one: "
@@ -38,6 +48,7 @@ def check_rule(optimizer: Any) -> None:
     found = _owned_by_the_wrapper(optimizer)
     if found:
         raise InputError(f"The wrapped {kind} has " + "; ".join(found) + ".")
+    _WRAPPED.add(optimizer)
     changed = keras_optimizer.overridden(optimizer, (TunableOptimizer,))
     if changed:
         raise InputError(
@@ -65,12 +76,32 @@ def _owned_by_the_wrapper(optimizer: keras.optimizers.Optimizer) -> list[str]:
         found.append(
             f"use_ema=True: use averaging=ExponentialAveraging({optimizer.ema_momentum}, bias_correction=False) instead"
         )
-    for exclusion in keras_optimizer.weight_decay_exclusions(optimizer):
-        found.append(
-            f"weight decay excluded for {exclusion}, which is lost when it is saved: use "
-            "groups=[ParameterGroup(pattern, weight_decay=0.0)] or no_decay_on_bias_and_norm() instead"
+    return [*found, *_exclusions(optimizer)]
+
+
+def _exclusions(optimizer: keras.optimizers.Optimizer) -> list[str]:
+    return [
+        f"weight decay excluded for {exclusion}, which is lost when it is saved: use "
+        "groups=[ParameterGroup(pattern, weight_decay=0.0)] or no_decay_on_bias_and_norm() instead"
+        for exclusion in keras_optimizer.weight_decay_exclusions(optimizer)
+    ]
+
+
+def check_decays_everything(rule: keras.optimizers.Optimizer) -> None:
+    """Raise InputError where variables were excluded from the rule's weight decay after it was wrapped."""
+    found = _exclusions(rule)
+    if found:
+        raise InputError(f"The wrapped {type(rule).__name__} has " + "; ".join(found) + ".")
+
+
+def check_averaged(rule: keras.optimizers.Optimizer, averaging: WeightAveraging | None) -> None:
+    """Raise InputError for an average around a rule whose model holds something other than the parameters."""
+    if averaging is not None and isinstance(rule, LookaheadOptimizer) and rule.looks_ahead:
+        raise InputError(
+            f"`averaging` takes what the model holds, which under {type(rule).__name__} is the point ahead of theta. "
+            "Leave it out, and averaged_weights(model) gives theta; or average the points of "
+            "keras.optimizers.SGD(nesterov=True)."
         )
-    return found
 
 
 def checked_transforms(transforms: Any) -> tuple[GradientTransform, ...]:
@@ -80,8 +111,8 @@ def checked_transforms(transforms: Any) -> tuple[GradientTransform, ...]:
     for index, transform in enumerate(checked):
         if isinstance(transform, SkipNonFinite) and index > 0:
             raise InputError(
-                "SkipNonFinite must be the first of `gradient_transforms`, and there one time: it judges the gradients "
-                f"as the loss gave them. Received: it at place {index}."
+                "SkipNonFinite must be the first of `gradient_transforms`, and only the first: it judges the gradients "
+                f"as the loss gave them. Received: one at index {index}."
             )
     return checked
 

@@ -80,6 +80,7 @@ class ComposedOptimizer(keras.optimizers.Optimizer):
         name: str | None = None,
     ) -> None:
         composed_arguments.check_rule(optimizer)
+        composed_arguments.check_averaged(optimizer, averaging)
         transforms = composed_arguments.checked_transforms(gradient_transforms)
         groups = composed_arguments.checked_groups(groups)
         averaging = composed_arguments.checked_averaging(averaging)
@@ -95,6 +96,7 @@ class ComposedOptimizer(keras.optimizers.Optimizer):
         self._skip = next((item for item in transforms if isinstance(item, SkipNonFinite)), None)
         self._routing = Routing(optimizer, self.groups, self)
         self._scalars, self._bounds = self._attach()
+        self._loaded = _Plain(None)
         # Not Keras's own, which hands its schedule the number of batches, and averages at every one of them.
         self._accumulation = None if accumulation is None else Accumulation(self, accumulation)
 
@@ -117,6 +119,7 @@ class ComposedOptimizer(keras.optimizers.Optimizer):
         """Make all state for the trainable `variables`, one time."""
         if self.built:
             return
+        composed_arguments.check_decays_everything(self._routing.rule)
         variables = list(variables)
         super().build(variables)
         if self._accumulation is not None:
@@ -129,13 +132,20 @@ class ComposedOptimizer(keras.optimizers.Optimizer):
                 transform.build([variable for variable in variables if group.matches(path_of(variable))])
         if self.averaging is not None:
             self.averaging.build(variables)
+        if self._loaded.content is not None:
+            with keras_optimizer.outside_of_a_trace():
+                saved_state.load(self, self._loaded.content)
+            self._loaded = _Plain(None)
 
     def check_groups(self, model: keras.Model) -> None:
         """Raise at once what `build` would raise at the first step: groups that do not fit the model's variables.
 
         Raises:
-            InputError: a pattern matches no trainable variable, or an option is set two times for one.
+            InputError: a pattern matches no trainable variable, or an option is set two times for one; or the model is
+                not built.
         """
+        if not model.built:
+            raise InputError(f"The model `{model.name}` must be built, since variables have no paths before.")
         assign_groups(self.groups, [variable.path for variable in model.trainable_variables])
 
     @property
@@ -266,12 +276,12 @@ class ComposedOptimizer(keras.optimizers.Optimizer):
         saved_state.save(self, store)
 
     def load_own_variables(self, store: Any) -> None:
-        """Read what `save_own_variables` wrote.
+        """Read what `save_own_variables` wrote; before `build`, keep it for then.
 
         Raises:
             InputError: it belongs to other classes or other variables; they are named, and nothing is loaded.
         """
-        saved_state.load(self, store)
+        self._loaded = _Plain(saved_state.load(self, store))
 
     def signature(self) -> dict[str, Any]:
         """The classes in each slot, which saved state must agree with."""
@@ -325,5 +335,5 @@ class ComposedOptimizer(keras.optimizers.Optimizer):
 class _Plain:
     """Holds what Keras must not look into: it tracks, and saves, what it finds in an optimizer's attributes."""
 
-    def __init__(self, content: dict[str, Any]) -> None:
+    def __init__(self, content: Any) -> None:
         self.content = content

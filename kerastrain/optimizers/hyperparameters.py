@@ -6,6 +6,16 @@ from typing import Any
 from kerastrain._core.checks import Bounds, number
 from kerastrain._core.errors import InputError, closest
 
+# The bounds of what is on or off.
+SWITCH: Mapping[str, Any] = {"switch": True}
+
+
+def switched(name: str, value: Any) -> float:
+    """1.0 for on and 0.0 for off. Raises InputError for anything but a boolean, 0 or 1."""
+    if not isinstance(value, bool | int | float) or value not in (0, 1):
+        raise InputError(f"`{name}` must be True or False. Received: {name}={value!r}.")
+    return float(value)
+
 
 class Hyperparameters(MutableMapping[str, Any]):
     """Name -> scalar optimizer variable. `hyperparameters["momentum"] = 0.9` assigns to the variable, once the number
@@ -62,7 +72,8 @@ class Hyperparameters(MutableMapping[str, Any]):
         variable = self[name]
         if name in self.fixed:
             raise InputError(f"`{name}` of {self.owner} cannot be set. {self.fixed[name]}")
-        variable.assign(number(name, value, **self.bounds.get(name, {})))
+        bounds = self.bounds.get(name, {})
+        variable.assign(switched(name, value) if bounds is SWITCH else number(name, value, **bounds))
 
     def __delitem__(self, name: str) -> None:
         raise InputError(f"`{name}` of {self.owner} cannot be removed. Set it to what switches it off.")

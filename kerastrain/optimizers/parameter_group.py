@@ -78,9 +78,18 @@ class ParameterGroup:
         self.name = pattern if name is None else name
         if not self.options():
             raise InputError(
-                f"The group with the pattern {pattern!r} sets no option. Give it a learning_rate_multiplier, "
-                "weight_decay, l2, gradient_transforms, or trainable=False."
+                f"The group with the pattern {pattern!r} sets no option. Give it a learning_rate_multiplier other than "
+                "1, weight_decay, l2, gradient_transforms, or trainable=False."
             )
+        self._made = True
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if getattr(self, "_made", False):
+            raise InputError(
+                f"A ParameterGroup cannot be changed. Received: {name}={value!r}. What can move during training is in "
+                f"the optimizer: hyperparameters[{f'{self.name}.{name}'!r}]."
+            )
+        super().__setattr__(name, value)
 
     @classmethod
     def of_layers(cls, model: keras.Model, layers: Any, **options: Any) -> "ParameterGroup":

@@ -8,6 +8,7 @@ import keras
 from kerastrain._core import keras_optimizer
 from kerastrain._core.names import free_name
 from kerastrain.optimizers.group_assignment import Assignment, assign_groups
+from kerastrain.optimizers.hyperparameters import SWITCH
 from kerastrain.optimizers.lookahead_optimizer import LookaheadOptimizer
 from kerastrain.optimizers.member import Member
 from kerastrain.optimizers.parameter_group import ParameterGroup
@@ -30,7 +31,7 @@ class Routing:
     ) -> None:
         self._owner = owner
         self._groups = groups
-        self._rule = rule
+        self.rule = rule
         # Before the rule's rate and decay are taken over, and its config would tell of variables.
         self._serialized = keras_optimizer.serialized_rule(rule)
         self._decay = self._decay_variable(rule)
@@ -54,14 +55,14 @@ class Routing:
 
     def fixed_hyperparameters(self) -> dict[str, str]:
         """Name -> why it is not among the hyperparameters, or cannot be set."""
-        if isinstance(self._rule, TunableOptimizer):
-            return self._rule.fixed_hyperparameters()
+        if isinstance(self.rule, TunableOptimizer):
+            return self.rule.fixed_hyperparameters()
         return {} if self._decay is not None else {"weight_decay": "It is off: give the rule weight_decay=0.0."}
 
     @property
     def has_theta(self) -> bool:
         """Whether the rule tells its parameters from what the model holds."""
-        return isinstance(self._rule, LookaheadOptimizer) and self._rule.looks_ahead
+        return isinstance(self.rule, LookaheadOptimizer) and self.rule.looks_ahead
 
     def _decay_variable(self, rule: keras.optimizers.Optimizer) -> Any:
         if rule.weight_decay is None or isinstance(rule.weight_decay, keras.Variable):
@@ -85,7 +86,7 @@ class Routing:
                 self._scalars[id(group), option] = variable
                 label = free_name(f"{group.name}.{option}", self.hyperparameters)
                 self.hyperparameters[label] = variable
-                self.bounds[label] = {"minimum": 0, "maximum": 1} if option == "trainable" else {"minimum": 0}
+                self.bounds[label] = SWITCH if option == "trainable" else {"minimum": 0}
 
     def build(self, variables: Sequence[keras.Variable], iterations: keras.Variable) -> None:
         """Assign the groups and make the members.
@@ -100,16 +101,16 @@ class Routing:
                 by_key.setdefault(assignment.rule_key, []).append((assignment, variable))
         keys = list(by_key)
         self._member_of = [keys.index(a.rule_key) if a.multiplier != 0 else None for a in self._assignments]
-        rules = [self._rule, *(self._another_rule() for _ in keys[1:])]
+        rules = [self.rule, *(self._another_rule() for _ in keys[1:])]
         for rule, pairs in zip(rules, by_key.values(), strict=False):
             member = self._member(rule, pairs[0][0])
             member.build([variable for _, variable in pairs], iterations)
             self._members.append(member)
 
     def _another_rule(self) -> keras.optimizers.Optimizer:
-        rule = type(self._rule).from_config({**self._config(), "learning_rate": 0.0})
+        rule = type(self.rule).from_config({**self._config(), "learning_rate": 0.0})
         if isinstance(rule, TunableOptimizer):
-            rule.adopt_hyperparameters(self._rule)
+            rule.adopt_hyperparameters(self.rule)
         return rule
 
     def _config(self) -> dict[str, Any]:
@@ -157,8 +158,8 @@ class Routing:
     def update(self, gradients: Sequence[Any], variables: Sequence[Any], learning_rate: Any) -> None:
         """Group transforms, l2, and each member's update."""
         gradients = self._with_l2(self._transformed(gradients, variables), variables)
-        if isinstance(self._rule, TunableOptimizer):
-            self._rule.update_hyperparameters()
+        if isinstance(self.rule, TunableOptimizer):
+            self.rule.update_hyperparameters()
         for place, member in enumerate(self._members):
             pairs = [
                 (gradient, variable)

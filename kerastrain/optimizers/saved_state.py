@@ -57,8 +57,8 @@ def save(optimizer: Any, store: Any) -> None:
         store[name] = keras.ops.convert_to_numpy(variable)
 
 
-def load(optimizer: Any, store: Any) -> None:
-    """Read what `save` wrote.
+def load(optimizer: Any, store: Any) -> dict[str, Any] | None:
+    """Read what `save` wrote. Returned is what an optimizer that is not built yet must be given again once it is.
 
     Raises:
         InputError: other classes, names or shapes; nothing is loaded then.
@@ -78,13 +78,17 @@ def load(optimizer: Any, store: Any) -> None:
     ]
     if differing:
         raise InputError(f"The saved {kind} has other parts. " + "; ".join(differing) + ".")
+    if about["built"] and not optimizer.built:
+        # `load_weights` into a model that has been compiled and not trained: the variables are made at the first step.
+        return {name: np.array(store[name]) for name in store.keys()}  # noqa: SIM118 - Keras's store is no mapping
     if not about["built"]:
         optimizer_scalars = dict(zip(names(optimizer), optimizer.variables, strict=True))
         for name in about["names"]:
             if name in optimizer_scalars:
                 optimizer_scalars[name].assign(store[name])
-        return
+        return None
     _assign(optimizer, _matched(names(optimizer), about["names"], kind), store)
+    return None
 
 
 def _matched(own: list[str], saved: list[str], kind: str) -> list[str]:

@@ -126,6 +126,18 @@ def test_averages_count_epochs_where_they_say_so(averaging, expected):
     np.testing.assert_allclose(made.theta()[0], [expected], rtol=1e-6)
 
 
+def test_accumulated_batches_of_a_recipe_make_one_update(tiny, tiny_recipe):
+    # 61 samples in batches of 16: 4 batches, 2 updates an epoch; the schedule halves the rate each epoch.
+    rate = {"type": "step_decay", "initial": 0.1, "factor": 0.5, "every_epochs": 1}
+    recipe = tiny_recipe(optimizer__gradient_accumulation_steps=2, optimizer__learning_rate=rate)
+    model = experiments.build(recipe, tiny)
+    experiments.fit(recipe, model, tiny)
+    assert int(keras.ops.convert_to_numpy(model.optimizer.iterations)) == 4
+    assert float(keras.ops.convert_to_numpy(model.optimizer.learning_rate)) == pytest.approx(0.025)
+    with pytest.raises(InputError, match="accumulates all batches of an epoch"):
+        tiny_recipe(optimizer__gradient_accumulation_steps=2, training__strategy="full_batch")
+
+
 def test_lookahead_with_a_schedule():
     # d rises from 0 to 1 over the run of 3 epochs of 2 updates, and is taken at updates 2, 4 and 6.
     variable = keras.Variable([0.0], name="v")
@@ -188,6 +200,9 @@ def test_a_rule_of_ours_takes_a_schedule_for_its_momentum():
         ("{learning_rate: {type: sequence, stages: [{schedule: 0.1}, {schedule: 0.2}]}}", "every stage but the last"),
         ("{learning_rate: {type: sequence, stages: [{schedule: 0.1}]}}", "at least 2 items"),
         ("{learning_rate: {type: sequence, stages: [{schedul: 0.1}, {schedule: 1}]}}", "a mapping with `schedule`"),
+        ("{learning_rate: {type: one_cycle_momentum}}", "is for a rule's momentum"),
+        ("{averaging: 3}", "expected the name of an averaging"),
+        ("{gradient_accumulation_steps: 1}", "a number >= 2"),
         ("{learning_rate: 0}", "expected a number > 0, or a schedule. Received: 0"),
         ("{learning_rate: .nan}", "expected a number > 0, or a schedule"),
     ],

@@ -11,10 +11,12 @@ from kerastrain.optimizers import (
     ComposedOptimizer,
     ExponentialAveraging,
     GradientTransform,
+    LookaheadNesterov,
     MomentumSGD,
     ParameterGroup,
     PolyakAveraging,
     SkipNonFinite,
+    averaged_weights,
     no_decay_on_bias_and_norm,
 )
 
@@ -407,7 +409,10 @@ REFUSED = {
     ),
     "twice": (lambda: ComposedOptimizer(ComposedOptimizer(K.SGD(0.1))), "into one ComposedOptimizer"),
     "own apply": (lambda: ComposedOptimizer(OwnApply(0.1)), "OwnApply has its own apply"),
-    "a name": (lambda: ComposedOptimizer("adam"), "must be a keras.optimizers.Optimizer. Received: 'adam'"),
+    "a name": (
+        lambda: ComposedOptimizer("adam"),
+        r"Received: 'adam'. Write keras.optimizers.Adam\(\)",
+    ),
     "transform alone": (lambda: ComposedOptimizer(K.SGD(0.1), ClipByGlobalNorm(1.0)), "a list of gradient transforms"),
     "no transform": (lambda: ComposedOptimizer(K.SGD(0.1), [1.0]), r"gradient_transforms\[0\]"),
     "skip second": (
@@ -430,6 +435,38 @@ def test_what_would_be_silently_wrong_is_refused(case):
     make, message = REFUSED[case]
     with pytest.raises(InputError, match=message):
         make()
+
+
+def test_a_rule_is_wrapped_once_and_keeps_no_exclusions():
+    rule = K.AdamW(0.1)
+    optimizer = ComposedOptimizer(rule)
+    with pytest.raises(InputError, match=r"wrapped already. Make another one: AdamW"):
+        ComposedOptimizer(rule)
+    rule.exclude_from_weight_decay(var_names=["bias"])
+    with pytest.raises(InputError, match="no_decay_on_bias_and_norm"):
+        trained(optimizer)
+
+
+def test_points_ahead_of_theta_are_not_averaged():
+    with pytest.raises(InputError, match="which under LookaheadNesterov is the point ahead of theta"):
+        ComposedOptimizer(LookaheadNesterov(0.1), averaging=PolyakAveraging())
+    model = trained(ComposedOptimizer(LookaheadNesterov(0.1, momentum=0.5), [ClipByGlobalNorm(0.5)]))
+    theta = model.optimizer.theta()
+    with averaged_weights(model):
+        for left, right in zip(model.get_weights(), theta, strict=True):
+            assert left.tobytes() == right.tobytes()
+    assert any((left != right).any() for left, right in zip(model.get_weights(), theta, strict=True))
+
+
+def test_a_group_cannot_be_changed():
+    group = ParameterGroup("trunk/", trainable=False, name="trunk")
+    with pytest.raises(InputError, match=r"cannot be changed.*hyperparameters\['trunk.trainable'\]"):
+        group.trainable = True
+
+
+def test_groups_are_checked_against_a_built_model_only():
+    with pytest.raises(InputError, match="must be built"):
+        ComposedOptimizer(K.SGD(0.1)).check_groups(keras.Sequential([keras.layers.Dense(2)]))
 
 
 def test_groups_that_do_not_fit_are_refused_before_the_first_step():

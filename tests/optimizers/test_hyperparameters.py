@@ -49,7 +49,8 @@ def test_setting_and_updating_assign_to_the_variables():
         ("plateau_multiplier", -1, "must be a number >= 0"),
         ("weight_decay", "0.1", "must be a number >= 0"),
         ("a.l2", -0.1, "must be a number >= 0"),
-        ("a.trainable", 2, "must be a number >= 0 and <= 1"),
+        ("a.trainable", 2, "must be True or False"),
+        ("a.trainable", 0.5, "must be True or False"),
     ],
 )
 def test_a_number_out_of_range_is_refused(name, value, message):
@@ -58,6 +59,13 @@ def test_a_number_out_of_range_is_refused(name, value, message):
     with pytest.raises(InputError, match=message):
         optimizer.hyperparameters[name] = value
     assert number(optimizer.hyperparameters[name]) == before
+
+
+def test_a_switch_takes_what_is_true_or_false():
+    optimizer = composed()
+    for value, expected in ((True, 1.0), (False, 0.0), (1, 1.0), (0.0, 0.0)):
+        optimizer.hyperparameters["a.trainable"] = value
+        assert number(optimizer.hyperparameters["a.trainable"]) == expected
 
 
 def test_a_rules_own_ranges_hold():

@@ -109,6 +109,33 @@ def test_a_model_saved_before_its_first_step(tmp_path):
     assert state(fit(model)) == state(fit(loaded))
 
 
+def test_weights_are_loaded_into_a_model_that_was_not_trained_yet(tmp_path):
+    one = trained(composed())
+    one.save_weights(tmp_path / "model.weights.h5")
+    other = trained(composed(), epochs=0)
+    assert not other.optimizer.built
+    other.load_weights(tmp_path / "model.weights.h5")
+    assert state(fit(one)) == state(fit(other))
+    # Built in a traced step, the state is there once, not at every step.
+    third = trained(composed(), epochs=0)
+    third.load_weights(tmp_path / "model.weights.h5")
+    inputs = np.random.default_rng(0).normal(size=(16, 4)).astype(np.float32)
+    for _ in range(3):
+        third.train_on_batch(inputs[:4], inputs[:4, :2])
+    assert int(keras.ops.convert_to_numpy(third.optimizer.iterations)) == 4 + 3
+
+
+def test_weights_of_other_variables_are_refused_at_the_first_step(tmp_path):
+    path = weights_file(tmp_path, composed(groups=[ParameterGroup("head", learning_rate_multiplier=0.0)]))
+    model = trained(composed(), epochs=0)
+    model.load_weights(path)
+    with pytest.raises(ValueError, match=r"Here and not in the file: .*head.kernel"):
+        fit(model)
+    other = trained(composed(K.SGD(0.1)), epochs=0)
+    with pytest.raises(ValueError, match="saved 'Adam', here 'SGD'"):
+        other.load_weights(path)
+
+
 def test_moved_hyperparameters_are_saved(tmp_path):
     model = trained(composed())
     model.optimizer.hyperparameters["clip_by_global_norm.max_norm"] = 0.125

@@ -22,7 +22,7 @@ def power_tables(base: float) -> np.ndarray:
 
     One row does where a larger count has no power but 0.
     """
-    rows = 1 if base**_LARGEST < _VANISHED else _DIGITS
+    rows = 1 if base < 1 and base**_LARGEST < _VANISHED else _DIGITS
     places = float(_RADIX) ** np.arange(rows)
     with np.errstate(over="ignore", under="ignore"):
         return np.power(base, places[:, None] * np.arange(_RADIX))

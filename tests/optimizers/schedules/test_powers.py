@@ -18,3 +18,10 @@ def test_every_digit_of_the_count(base):
 def test_one_table_where_larger_counts_have_no_power():
     assert len(power_tables(0.5)) == 1 and len(power_tables(0.99)) == 3
     assert float(whole_power(power_tables(0.5), keras.ops.convert_to_tensor(2**31 - 1))) == 0
+
+
+def test_a_base_that_grows_beyond_every_float():
+    # 2 ** 2047 is no float.
+    tables = power_tables(2.0)
+    found = [float(whole_power(tables, keras.ops.convert_to_tensor(count))) for count in (0, 1, 100)]
+    assert found == [1.0, 2.0, 2.0**100]
