@@ -14,6 +14,9 @@ def main() -> None:
     text = ["# What was measured", "", *training(rows), "", *searches(rows)]
     if (RESULTS / "throughput.json").exists():
         text += ["", *throughput(json.loads((RESULTS / "throughput.json").read_text(encoding="utf-8")))]
+    if (RESULTS / "optimizer_cost.json").exists():
+        text += ["", *optimizer_cost(json.loads((RESULTS / "optimizer_cost.json").read_text(encoding="utf-8")))]
+    text += ["", *examples((RESULTS / "optimizer_examples.jsonl").read_text(encoding="utf-8").splitlines())]
     (RESULTS / "README.md").write_text("\n".join(text) + "\n", encoding="utf-8")
 
 
@@ -81,6 +84,49 @@ def throughput(report: dict[str, Any]) -> list[str]:
                 f"| {row['recipe']} | {name} | {facts['images_per_second']:,.0f} | {facts['cpu_seconds']:.2f} "
                 f"| {ratio:.2f} | {fastest:.2f} | {plain['cpu_seconds'] / facts['cpu_seconds']:.2f} |"
             )
+    return lines
+
+
+def optimizer_cost(report: dict[str, Any]) -> list[str]:
+    """An optimizer's step and trace, beside Keras's built-ins."""
+    lines = [
+        "## What an optimizer step costs: AdamW, global clip, decay exclusions, exponential average",
+        "",
+        f"`{report['command']}`, commit {report['commit']}, {report['machine']['processor']}, "
+        f"{report['machine']['cores']} cores, load {report['load_average']}. `ComposedOptimizer` beside Keras's "
+        "built-ins, interleaved; a ratio below 1 is less than Keras. Step: the median of neighboring runs; "
+        "trace: the ratio of the medians.",
+        "",
+        "| backend | variables | Keras, ms a step | ours | ratio | ratio by CPU | Keras, s to trace | ours | ratio |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in report["rows"]:
+        plain, ours = row["step"]["keras"], row["step"]["kerastrain"]
+        trace = row["trace_seconds"]
+        lines.append(
+            f"| {row['backend']} | {row['variables']} | {plain['milliseconds']:.2f} | {ours['milliseconds']:.2f} "
+            f"| {row['step_ratio']:.2f} | {ours['cpu_milliseconds'] / plain['cpu_milliseconds']:.2f} "
+            f"| {trace['keras']:.2f} | {trace['kerastrain']:.2f} | {row['trace_ratio']:.2f} |"
+        )
+    return lines
+
+
+def examples(rows: list[str]) -> list[str]:
+    """Where the examples' figures are, and how long they took."""
+    lines = [
+        "## Examples of optimizers",
+        "",
+        "Every number is in `optimizer_examples.jsonl`; times on a machine that other work shared.",
+        "",
+        "| command | seeds | data | seconds | figure |",
+        "|---|---|---|---|---|",
+    ]
+    for row in map(json.loads, rows):
+        name = pathlib.Path(row["command"].split()[1]).stem
+        seeds = ", ".join(map(str, row["seeds"]))
+        data = row.get("data", "none or synthetic")
+        figure = f"[{name}.png](../../docs/figures/{name}.png)"
+        lines.append(f"| `{row['command']}` | {seeds} | {data} | {row['seconds']:.0f} | {figure} |")
     return lines
 
 
