@@ -138,8 +138,8 @@ def test_it_is_refused_at_another_place(transforms):
     with pytest.raises(InputError) as error:
         ComposedOptimizer(keras.optimizers.SGD(0.1), transforms())
     assert str(error.value) == (
-        "SkipNonFinite must be the first of `gradient_transforms`, and there one time: it judges the gradients as the "
-        "loss gave them. Received: it at place 1."
+        "SkipNonFinite must be the first of `gradient_transforms`, and only the first: it judges the gradients as the "
+        "loss gave them. Received: one at index 1."
     )
 
 
