@@ -43,8 +43,13 @@ class Member:
         keras_optimizer.follow(self.rule, iterations, lambda: self._rate)
         self.rule.build(list(variables))
 
-    def update(self, gradients: Sequence[Any], variables: Sequence[Any], learning_rate: Any) -> None:
-        """One update with the whole optimizer's learning rate, and the variables' constraints after it."""
+    def update(
+        self, gradients: Sequence[Any], variables: Sequence[Any], learning_rate: Any, everything: Sequence[Any]
+    ) -> None:
+        """One update with the whole optimizer's learning rate, and the variables' constraints after it.
+
+        `everything` is all that a branch of the step may read: its decay need not be among the rule's own variables.
+        """
         self._rate = learning_rate if self.multiplier == 1.0 else learning_rate * self.multiplier
         try:
             if self.switch is None:
@@ -53,7 +58,7 @@ class Member:
                 conditional(
                     self.switch > 0,
                     lambda: self._update(gradients, variables),
-                    variables=[*variables, *self.rule.variables],
+                    variables=everything,
                 )
         finally:
             self._rate = None  # A tensor of a traced step must not live on.

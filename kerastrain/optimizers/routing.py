@@ -167,7 +167,9 @@ class Routing:
                 if self._member_of[keras_optimizer.index_of(self._owner, variable)] == place
             ]
             if pairs:
-                member.update([gradient for gradient, _ in pairs], [variable for _, variable in pairs], learning_rate)
+                theirs, some = [gradient for gradient, _ in pairs], [variable for _, variable in pairs]
+                everything = [*keras_optimizer.built_with(self._owner), *self._owner.variables]
+                member.update(theirs, some, learning_rate, everything)
 
     def _transformed(self, gradients: Sequence[Any], variables: Sequence[Any]) -> list[Any]:
         transformed = list(gradients)
