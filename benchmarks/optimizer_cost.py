@@ -2,21 +2,29 @@
 
     python benchmarks/optimizer_cost.py [--backends tensorflow jax torch] [--variables 14 200 1000] [--quick]
 
+About 15 minutes; stop it and start it again as you like: a row that was measured at this commit is not measured again.
+
 Side by side, the same work by Keras's built-ins (`global_clipnorm`, `exclude_from_weight_decay`, `use_ema`) and by a
 `ComposedOptimizer`. Half of the variables are kernels (64, 64), half biases (64,). Measured are the optimizer's step
 alone, compiled as the backend compiles it (tf.function without XLA, jax.jit, eager torch), and the trace: the first
-call, with what the backend compiles in it, in a fresh optimizer each time. Each backend is a process of its own.
+call, with what the backend compiles in it, in a fresh optimizer each time. Each row is a process of its own, and its
+rounds are short and many: on a shared machine the time of a step jumps by half from one second to the next.
 """
 
 import argparse
 import json
 import os
+import pathlib
+import statistics
 import subprocess
 import sys
 import time
 from typing import Any
 
-STEPS = {14: 200, 200: 40, 1000: 10}
+RESULTS = pathlib.Path(__file__).parent / "results" / "optimizer_cost.jsonl"
+# By number of variables: steps in a round, and how many times a fresh optimizer is traced.
+STEPS = {14: 50, 200: 10, 1000: 3}
+TRACES = {14: 15, 200: 7}
 
 
 def optimizers() -> dict[str, Any]:
@@ -99,80 +107,97 @@ def stepper(make: Any, count: int) -> Any:
     return run_jax, variables
 
 
-def measure(count: int, repeats: int) -> dict[str, Any]:
+def measure(count: int, rounds: int) -> dict[str, Any]:
     """The row of one number of variables on this process's backend."""
     import keras
     import numpy as np
-    from suite import interleaved, median_ratio
+    from suite import circumstances, interleaved, median_ratio
 
+    load = circumstances()["load_average"]
     makers = optimizers()
+    kept: dict[str, Any] = {}
+
+    def trace(name: str) -> None:
+        kept[name] = stepper(makers[name], count)
+        start = time.perf_counter()
+        kept[name][0](1)
+        traces[name].append(time.perf_counter() - start)
+
     traces: dict[str, list[float]] = {name: [] for name in makers}
-    kept = {}
-    for _ in range(3 if keras.backend.backend() != "torch" else 1):
-        for name, make in makers.items():
-            run, variables = stepper(make, count)
-            start = time.perf_counter()
-            run(1)
-            traces[name].append(time.perf_counter() - start)
-            kept[name] = run, variables
-    steps = STEPS.get(count, max(5, 10_000 // count))
-    timings = interleaved({name: lambda run=run: run(steps) for name, (run, _) in kept.items()}, repeats)
+    for repeat in range(min(rounds, TRACES.get(count, 3))):
+        for name in list(makers)[:: 1 if repeat % 2 == 0 else -1]:
+            trace(name)
+    steps = STEPS.get(count, max(3, 2_000 // count))
+    timings = interleaved({name: lambda run=run: run(steps) for name, (run, _) in kept.items()}, rounds)
     values = [[np.array(keras.ops.convert_to_numpy(v)) for v in variables] for _, variables in kept.values()]
     difference = max(float(np.abs(a - b).max()) for a, b in zip(*values, strict=True))
+    traced = {name: statistics.median(seconds) for name, seconds in traces.items()}
     return {
         "backend": keras.backend.backend(),
         "variables": count,
+        "rounds": rounds,
+        "steps_a_round": steps,
         "largest_difference_of_weights": difference,
         "step": {
             name: {
-                "milliseconds": round(1000 * sorted(timing.wall)[len(timing.wall) // 2] / steps, 4),
-                "cpu_milliseconds": round(1000 * sorted(timing.cpu)[len(timing.cpu) // 2] / steps, 4),
+                "milliseconds": round(1000 * statistics.median(timing.wall) / steps, 4),
+                "cpu_milliseconds": round(1000 * statistics.median(timing.cpu) / steps, 4),
                 "fastest_milliseconds": round(1000 * min(timing.wall) / steps, 4),
             }
             for name, timing in timings.items()
         },
         "step_ratio": median_ratio(timings["kerastrain"], timings["keras"]),
-        "trace_seconds": {name: round(sorted(values)[len(values) // 2], 3) for name, values in traces.items()},
-        "trace_ratio": round(
-            sorted(traces["kerastrain"])[len(traces["kerastrain"]) // 2]
-            / sorted(traces["keras"])[len(traces["keras"]) // 2],
-            3,
-        ),
+        "trace_seconds": {name: round(seconds, 3) for name, seconds in traced.items()},
+        "fastest_trace_seconds": {name: round(min(seconds), 3) for name, seconds in traces.items()},
+        "trace_ratio": round(traced["kerastrain"] / traced["keras"], 3),
+        **circumstances(),
+        "command": "python benchmarks/optimizer_cost.py",
+        "load_average": load,
     }
 
 
+def done(commit: str) -> dict[tuple[str, int], dict[str, Any]]:
+    """The rows of `commit`, by backend and number of variables."""
+    rows = [json.loads(line) for line in RESULTS.read_text(encoding="utf-8").splitlines()] if RESULTS.exists() else []
+    return {(row["backend"], row["variables"]): row for row in rows if row["commit"] == commit}
+
+
+def in_a_process(backend: str, count: int, rounds: int) -> dict[str, Any]:
+    """The row of one number of variables, measured in a process whose Keras runs on `backend`."""
+    finished = subprocess.run(
+        [sys.executable, __file__, "--one", "--rounds", str(rounds), "--variables", str(count)],
+        env={**os.environ, "KERAS_BACKEND": backend},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    row: dict[str, Any] = json.loads(next(line for line in finished.stdout.splitlines() if line.startswith("{")))
+    return row
+
+
 def main() -> None:
+    from suite import commit
+
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--backends", nargs="+", default=["tensorflow", "jax", "torch"])
     parser.add_argument("--variables", nargs="+", type=int, default=[14, 200, 1000])
-    parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--quick", action="store_true", help="14 variables, 2 repeats: that it runs")
+    parser.add_argument("--rounds", type=int, default=61)
+    parser.add_argument("--quick", action="store_true", help="14 variables, 2 rounds, nothing written: that it runs")
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    if arguments.quick:
-        arguments.variables, arguments.repeats = [14], 2
     if arguments.one:
-        for count in arguments.variables:
-            print(json.dumps(measure(count, arguments.repeats)), flush=True)
+        print(json.dumps(measure(arguments.variables[0], arguments.rounds)), flush=True)
         return
-    rows = []
-    for backend in arguments.backends:
-        command = [sys.executable, __file__, "--one", "--repeats", str(arguments.repeats), "--variables"]
-        done = subprocess.run(
-            [*command, *map(str, arguments.variables)],
-            env={**os.environ, "KERAS_BACKEND": backend},
-            stdout=subprocess.PIPE,
-            text=True,
-            check=True,
-        )
-        rows += [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-        print(done.stdout, file=sys.stderr)
     if arguments.quick:
-        print(json.dumps(rows))
+        print(json.dumps([in_a_process(backend, 14, 2) for backend in arguments.backends]))
         return
-    from suite import write
-
-    print(write("optimizer_cost", rows))
+    rows = done(commit())
+    for backend in arguments.backends:
+        for count in arguments.variables:
+            if (backend, count) not in rows:
+                rows[backend, count] = in_a_process(backend, count, arguments.rounds)
+                RESULTS.write_text("".join(json.dumps(row) + "\n" for row in rows.values()), encoding="utf-8")
+                print(json.dumps(rows[backend, count]), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Contenders side by side: A B A B, medians, wall and CPU seconds, with the facts of the machine."""
+"""Contenders side by side: A B B A, medians, wall and CPU seconds, with the facts of the machine."""
 
 import dataclasses
 import datetime
@@ -37,12 +37,13 @@ class Timing:
 
 
 def interleaved(contenders: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, Timing]:
-    """Run each contender once unmeasured, then all of them in turn, `repeats` times over."""
+    """Run each contender once unmeasured, then all of them in turn, `repeats` times over, there and back: what comes
+    first in a round finds the caches as the last one left them."""
     for contender in contenders.values():
         contender()
     timings = {name: Timing([], []) for name in contenders}
-    for _ in range(repeats):
-        for name, contender in contenders.items():
+    for repeat in range(repeats):
+        for name, contender in list(contenders.items())[:: 1 if repeat % 2 == 0 else -1]:
             wall, cpu = time.perf_counter(), time.process_time()
             contender()
             timings[name].wall.append(time.perf_counter() - wall)
@@ -55,18 +56,27 @@ def median_ratio(slower: Timing, faster: Timing) -> float:
     return round(statistics.median(a / b for a, b in zip(slower.wall, faster.wall, strict=True)), 3)
 
 
-def write(name: str, rows: list[dict[str, Any]]) -> pathlib.Path:
-    """Write `results/NAME.json`: the rows, the command and everything they depend on."""
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True)
-    report = {
+def commit() -> str:
+    """The commit of the working tree."""
+    found = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True)
+    return found.stdout.strip()
+
+
+def circumstances() -> dict[str, Any]:
+    """Everything that a measurement depends on."""
+    return {
         "command": f"python {' '.join(sys.argv)}",
-        "commit": commit.stdout.strip(),
+        "commit": commit(),
         "date": datetime.date.today().isoformat(),
         "machine": machine.facts(),
         "versions": machine.versions(),
         "load_average": round(os.getloadavg()[0], 2),
-        "rows": rows,
     }
+
+
+def write(name: str, rows: list[dict[str, Any]]) -> pathlib.Path:
+    """Write `results/NAME.json`: the rows, the command and everything they depend on."""
+    report = {**circumstances(), "rows": rows}
     path = RESULTS / f"{name}.json"
     atomic_files.write_json(path, report)
     print(json.dumps(rows, indent=2))

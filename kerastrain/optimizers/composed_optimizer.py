@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from kerastrain._core import keras_optimizer, replicas, tensor_lists
+from kerastrain._core.autograph import as_written
 from kerastrain._core.conditional import conditional
 from kerastrain._core.errors import InputError
 from kerastrain._core.names import free_name
@@ -190,6 +191,7 @@ class ComposedOptimizer(keras.optimizers.Optimizer):
         keras.optimizers.Optimizer.learning_rate.fset(self, learning_rate)
         self.plateau_multiplier.assign(1.0)
 
+    @as_written
     def apply(self, grads: Sequence[Any], trainable_variables: Sequence[Any] | None = None) -> None:
         """Update the variables by their gradients. Called by Keras's training step.
 

@@ -5,6 +5,7 @@ from typing import Any, Self
 
 import keras
 
+from kerastrain._core.autograph import as_written
 from kerastrain._core.checks import Bounds, number
 from kerastrain._core.errors import InputError
 from kerastrain._core.tensor_lists import dense
@@ -135,6 +136,7 @@ class TunableOptimizer(keras.optimizers.Optimizer):
             self._hyperparameters[name] = variable
         self._follow_weight_decay()
 
+    @as_written
     def apply(self, grads: Any, trainable_variables: Any = None) -> None:
         """Update the variables by their gradients, after the hyperparameters by their schedules."""
         self.update_hyperparameters()

@@ -53,9 +53,9 @@ class ExponentialAveraging(WeightAveraging):
         return keras.ops.logical_or(keras.ops.equal(update % self.every_steps, 0), update < self.every_steps)
 
     def decay_at(self, update: Any) -> Any:
-        count = nth(update, 0, self.every_steps)
         if not self.bias_correction or self.decay == 0:
-            return keras.ops.where(count > 1, self.decay, 0.0)
+            return self.decay * keras.ops.cast(update >= 2 * self.every_steps, "float32")
+        count = nth(update, 0, self.every_steps)
         # 1 - decay^n, without the digits that the difference of two numbers near 1 loses.
         rate = math.log(self.decay)
         return self.decay * keras.ops.expm1((count - 1) * rate) / keras.ops.expm1(count * rate)

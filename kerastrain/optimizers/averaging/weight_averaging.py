@@ -95,5 +95,7 @@ class WeightAveraging:
 def nth(update: Any, start_step: int, every_steps: int = 1) -> Any:
     """How many averaged iterates there are at `update`, float32 and at least 1: of those `every_steps` apart after
     `start_step`."""
-    counted = keras.ops.floor_divide(update - start_step, every_steps)
+    counted = update - start_step
+    if every_steps != 1:  # A division of integers is a dozen operations, in the update of every variable on JAX.
+        counted = keras.ops.floor_divide(counted, every_steps)
     return keras.ops.cast(keras.ops.maximum(counted, 1), "float32")
