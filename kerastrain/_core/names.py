@@ -19,6 +19,8 @@ def free_name(name: str, taken: Container[str]) -> str:
 
 
 def call_of(thing: Any) -> str:
-    """`ClipByNorm(max_norm=1.0)`: the call that makes `thing` again, from its config; for `__repr__`."""
-    arguments = ", ".join(f"{name}={value!r}" for name, value in thing.get_config().items())
-    return f"{type(thing).__name__}({arguments})"
+    """`ClipByNorm(max_norm=1.0)`: the call that makes `thing` again, by the names of its config; for `__repr__`."""
+    arguments = {name: getattr(thing, name, value) for name, value in thing.get_config().items()}
+    if arguments.get("name") == type(thing).__name__:
+        del arguments["name"]
+    return f"{type(thing).__name__}({', '.join(f'{name}={value!r}' for name, value in arguments.items())})"

@@ -7,20 +7,22 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any
 
 import pydantic
-from pydantic import Field
+from annotated_types import Ge, Gt, Le, Lt
 from pydantic_core import PydanticCustomError
 
 from kerastrain._core.dotted_path import render
 from kerastrain._core.errors import InputError, closest
 from kerastrain._core.problems import explained, flat
 
-PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-UnitInterval = Annotated[float, Field(ge=0, le=1)]
-Fraction = Annotated[float, Field(ge=0, lt=1)]
-FiniteFloat = Annotated[float, Field(allow_inf_nan=False)]
-PositiveInt = Annotated[int, Field(ge=1)]
-NonNegativeInt = Annotated[int, Field(ge=0)]
+# Not by pydantic's Field, whose repr `help()` would show in the signature of everything that has these types.
+_FINITE = pydantic.AllowInfNan(False)
+PositiveFloat = Annotated[float, Gt(0), _FINITE]
+NonNegativeFloat = Annotated[float, Ge(0), _FINITE]
+UnitInterval = Annotated[float, Ge(0), Le(1)]
+Fraction = Annotated[float, Ge(0), Lt(1)]
+FiniteFloat = Annotated[float, _FINITE]
+PositiveInt = Annotated[int, Ge(1)]
+NonNegativeInt = Annotated[int, Ge(0)]
 
 _STRICT = pydantic.ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True, protected_namespaces=())
 

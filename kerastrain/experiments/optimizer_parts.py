@@ -1,13 +1,16 @@
 """The names that a recipe's `optimizer` section knows around the rule, and the optimizer that the section makes."""
 
+import contextlib
 import re
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import keras
 from pydantic import AfterValidator, Field, PlainValidator
 
 from kerastrain import optimizers
-from kerastrain._core.errors import closest
+from kerastrain._core import dotted_path
+from kerastrain._core.errors import InputError, closest
 from kerastrain._core.names import snake_case
 from kerastrain._core.registry import (
     Fraction,
@@ -20,6 +23,7 @@ from kerastrain._core.registry import (
 )
 from kerastrain.experiments.rule_parts import RULES
 from kerastrain.experiments.schedule_parts import made, number_or_schedule
+from kerastrain.optimizers import composed_arguments
 
 GRADIENT_TRANSFORMS = Registry("gradient transform")
 GROUPS = Registry("parameter group")
@@ -54,53 +58,41 @@ def _regular_expression(pattern: str) -> str:
 _Pattern = Annotated[str, Field(min_length=1), AfterValidator(_regular_expression)]
 
 
-def _parameter_group(
-    pattern: _Pattern,
-    learning_rate_multiplier: NonNegativeFloat = 1.0,
-    weight_decay: NonNegativeFloat | None = None,
-    l2: NonNegativeFloat | None = None,
-    gradient_transforms: list[_Transform] = [],  # noqa: B006 - a default that pydantic copies
-    trainable: bool = True,
-    name: str | None = None,
-    *,
-    model: keras.Model | None,
-) -> list[optimizers.ParameterGroup]:
-    transforms = [GRADIENT_TRANSFORMS.create(transform) for transform in gradient_transforms]
-    return [
-        optimizers.ParameterGroup(pattern, learning_rate_multiplier, weight_decay, l2, transforms, trainable, name=name)
-    ]
+# By option of a group: its type and its default.
+_OPTIONS: dict[str, Any] = {
+    "learning_rate_multiplier": (NonNegativeFloat, 1.0),
+    "weight_decay": (NonNegativeFloat | None, None),
+    "l2": (NonNegativeFloat | None, None),
+    "gradient_transforms": (list[_Transform], []),
+    "trainable": (bool, True),
+    "name": (str | None, None),
+}
 
 
-def _layer_type(name: Any) -> str:
+def _with_transforms(options: dict[str, Any]) -> dict[str, Any]:
+    return {**options, "gradient_transforms": [GRADIENT_TRANSFORMS.create(t) for t in options["gradient_transforms"]]}
+
+
+def _parameter_group(pattern: str, *, model: keras.Model | None, **options: Any) -> list[optimizers.ParameterGroup]:
+    return [optimizers.ParameterGroup(pattern, **_with_transforms(options))]
+
+
+def _layer_types(given: Any) -> list[str]:
     known = [kind for kind in dir(keras.layers) if kind[0].isupper()]
-    if name not in known:
-        message = "expected the name of a class in keras.layers, such as BatchNormalization"
-        raise problem((), f'{message}. Received: "{name}".{closest(name, known)}'.rstrip("."))
-    return str(name)
+    names = given if isinstance(given, list) and given else [given]
+    for name in names:
+        if name not in known:
+            message = "expected the name of a class in keras.layers, such as BatchNormalization, or a list of such"
+            near = closest(name, known) if isinstance(name, str) else ""
+            raise problem((), f"{message}. Received: {name!r}.{near}".rstrip("."))
+    return list(names)
 
 
-def _layers(
-    layer_type: Annotated[str, PlainValidator(_layer_type)],
-    learning_rate_multiplier: NonNegativeFloat = 1.0,
-    weight_decay: NonNegativeFloat | None = None,
-    l2: NonNegativeFloat | None = None,
-    gradient_transforms: list[_Transform] = [],  # noqa: B006 - a default that pydantic copies
-    trainable: bool = True,
-    name: str | None = None,
-    *,
-    model: keras.Model | None,
-) -> list[optimizers.ParameterGroup]:
-    options: dict[str, Any] = {
-        "learning_rate_multiplier": learning_rate_multiplier,
-        "weight_decay": weight_decay,
-        "l2": l2,
-        "gradient_transforms": [GRADIENT_TRANSFORMS.create(transform) for transform in gradient_transforms],
-        "trainable": trainable,
-        "name": name or layer_type,
-    }
+def _layers(layer_type: list[str], *, model: keras.Model | None, **options: Any) -> list[optimizers.ParameterGroup]:
+    options = {**_with_transforms(options), "name": options["name"] or ", ".join(layer_type)}
     if model is None:  # While a recipe is checked; which layers there are is seen later.
-        return [optimizers.ParameterGroup(layer_type, **options)][:0]
-    return [optimizers.ParameterGroup.of_layers(model, getattr(keras.layers, layer_type), **options)]
+        return [optimizers.ParameterGroup("any", **options)][:0]
+    return [optimizers.ParameterGroup.of_layers(model, [getattr(keras.layers, name) for name in layer_type], **options)]
 
 
 def _no_decay(*, model: keras.Model | None) -> list[optimizers.ParameterGroup]:
@@ -112,8 +104,18 @@ def _layerwise_decay(rate: PositiveFloat, *, model: keras.Model | None) -> list[
 
 
 _MODEL = ("model",)
-GROUPS.add("parameter_group", _parameter_group, "The variables whose path the pattern is found in.", skip=_MODEL)
-GROUPS.add("layers", _layers, "The variables of all layers of a type, such as BatchNormalization.", skip=_MODEL)
+GROUPS.add(
+    "parameter_group",
+    _parameter_group,
+    "The variables whose path the pattern is found in.",
+    only={"pattern": (_Pattern, ...), **_OPTIONS},
+)
+GROUPS.add(
+    "layers",
+    _layers,
+    "The variables of all layers of a type, such as BatchNormalization, or of several types.",
+    only={"layer_type": (Annotated[list[str], PlainValidator(_layer_types)], ...), **_OPTIONS},
+)
 GROUPS.add("no_decay_on_bias_and_norm", _no_decay, "No weight decay on biases, scales and offsets.", skip=_MODEL)
 GROUPS.add("layerwise_decay", _layerwise_decay, "A rate that falls from the last layer to the first.", skip=_MODEL)
 
@@ -125,9 +127,18 @@ def validated_group(value: Any) -> dict[str, Any]:
     return GROUPS.validate(value)
 
 
+def _check_begins(start_epoch: int, epochs: int) -> None:
+    if start_epoch >= epochs:
+        raise InputError(
+            f"`start_epoch` must be below {epochs}, the epochs of the run, or nothing would be averaged. "
+            f"Received: start_epoch={start_epoch}."
+        )
+
+
 def _polyak(
     start_epoch: NonNegativeInt = 0, power: NonNegativeFloat = 0.0, *, steps: int, epochs: int
 ) -> optimizers.WeightAveraging:
+    _check_begins(start_epoch, epochs)
     return optimizers.PolyakAveraging(start_epoch * steps, power)
 
 
@@ -145,6 +156,12 @@ def _exponential(
 def _stochastic_weight_averaging(
     start_epoch: NonNegativeInt, every_epochs: PositiveInt = 1, *, steps: int, epochs: int
 ) -> optimizers.WeightAveraging:
+    _check_begins(start_epoch, epochs)
+    if start_epoch + every_epochs > epochs:
+        raise InputError(
+            f"`every_epochs` must leave time for one snapshot: start_epoch + every_epochs <= {epochs}, the epochs of "
+            f"the run. Received: start_epoch={start_epoch}, every_epochs={every_epochs}."
+        )
     return optimizers.StochasticWeightAveraging(start_epoch * steps, every_epochs * steps)
 
 
@@ -166,6 +183,28 @@ AVERAGING.add(
 AVERAGING.add("lookahead", _lookahead, "Slow weights that the fast ones go on from every few updates.", skip=_RUN)
 
 
+class PartError(InputError):
+    """What is wrong with one part of a recipe's `optimizer` section.
+
+    Args:
+        place: where in the section the part is.
+        explanation: expected and received.
+    """
+
+    def __init__(self, place: dotted_path.Location, explanation: str) -> None:
+        super().__init__(f"`{dotted_path.render(('optimizer', *place))}`: {explanation}")
+        self.place = place
+        self.explanation = explanation
+
+
+@contextlib.contextmanager
+def _at(*place: str | int) -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        raise PartError(place, " ".join(str(error).split())) from None
+
+
 def build_optimizer(
     section: dict[str, Any],
     *,
@@ -184,24 +223,34 @@ def build_optimizer(
         model: the built model, whose variables the `groups` are searched for in; None while a recipe is only checked.
 
     Raises:
-        InputError: parts that do not go together, or a group that matches no variable.
+        PartError: a part that cannot be made, parts that do not go together, or a group that matches no variable.
     """
     context = {"steps": steps, "epochs": epochs}
-    entry, arguments = RULES.arguments(section["rule"])
-    rate = made(section["learning_rate"], **context)
-    rule = entry.target(learning_rate=rate, **{name: made(value, **context) for name, value in arguments.items()})
-    transforms = [GRADIENT_TRANSFORMS.create(item) for item in section.get("gradient_transforms") or []]
-    groups = [group for item in section.get("groups") or [] for group in GROUPS.create(item, model=model)]
-    averaging = section.get("averaging")
-    if not transforms and not groups and averaging is None and accumulation is None:
+    with _at("learning_rate"):
+        rate = made(section["learning_rate"], **context)
+    with _at("rule"):
+        entry, arguments = RULES.arguments(section["rule"])
+        rule = entry.target(learning_rate=rate, **{name: made(value, **context) for name, value in arguments.items()})
+    transforms: list[optimizers.GradientTransform] = []
+    for index, item in enumerate(section.get("gradient_transforms") or []):
+        with _at("gradient_transforms", index):
+            transforms.append(GRADIENT_TRANSFORMS.create(item))
+    with _at("gradient_transforms"):
+        composed_arguments.checked_transforms(transforms)
+    groups: list[optimizers.ParameterGroup] = []
+    for index, item in enumerate(section.get("groups") or []):
+        with _at("groups", index):
+            groups += GROUPS.create(item, model=model)
+    with _at("averaging"):
+        averaging = None if section.get("averaging") is None else AVERAGING.create(section["averaging"], **context)
+        composed_arguments.check_averaged(rule, averaging)
+    if not any(section.get(slot) for slot in ("gradient_transforms", "groups", "averaging")) and accumulation is None:
         return rule
-    optimizer = optimizers.ComposedOptimizer(
-        rule,
-        transforms,
-        groups,
-        None if averaging is None else AVERAGING.create(averaging, **context),
-        gradient_accumulation_steps=accumulation,
-    )
+    with _at():
+        optimizer = optimizers.ComposedOptimizer(
+            rule, transforms, groups, averaging, gradient_accumulation_steps=accumulation
+        )
     if model is not None:
-        optimizer.check_groups(model)
+        with _at("groups"):
+            optimizer.check_groups(model)
     return optimizer

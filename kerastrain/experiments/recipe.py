@@ -20,7 +20,13 @@ from kerastrain._core.registry import (
 )
 from kerastrain.datasets import DATASETS
 from kerastrain.experiments.callback_parts import CALLBACKS
-from kerastrain.experiments.optimizer_parts import AVERAGING, GRADIENT_TRANSFORMS, build_optimizer, validated_group
+from kerastrain.experiments.optimizer_parts import (
+    AVERAGING,
+    GRADIENT_TRANSFORMS,
+    PartError,
+    build_optimizer,
+    validated_group,
+)
 from kerastrain.experiments.preprocess_parts import PREPROCESSORS
 from kerastrain.experiments.rule_parts import RULES
 from kerastrain.experiments.schedule_parts import Rate
@@ -124,8 +130,8 @@ class Recipe(_Section):
             raise problem(("optimizer", "gradient_accumulation_steps"), message)
         try:
             build_optimizer(self.optimizer.model_dump(), steps=1, epochs=self.training.epochs)
-        except (ValueError, TypeError) as error:
-            raise problem(("optimizer",), " ".join(str(error).split()).rstrip(".")) from None
+        except PartError as error:
+            raise problem(("optimizer", *error.place), error.explanation.rstrip(".")) from None
         return self
 
     def plain(self) -> dict[str, Any]:

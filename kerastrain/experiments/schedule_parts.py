@@ -144,6 +144,11 @@ def _warmup(
     steps: int,
     epochs: int,
 ) -> Any:
+    if warmup_epochs >= epochs:
+        raise InputError(
+            f"`warmup_epochs` must be below {epochs}, the epochs of the run, or the schedule would never begin. "
+            f"Received: warmup_epochs={warmup_epochs:g}."
+        )
     warmup = round(warmup_epochs * steps)
     inner = made(schedule, steps=steps, epochs=max(1, epochs - math.ceil(warmup_epochs)))
     return schedules.Warmup(inner, warmup, shape, start_fraction)
@@ -219,7 +224,12 @@ def _sequence(
     *timed, last = stages
     if last["epochs"] is not None or any(stage["epochs"] is None for stage in timed):
         raise InputError("`stages`: every stage but the last must have `epochs`, and the last must not: it goes on.")
-    left = max(1, epochs - sum(stage["epochs"] for stage in timed))
+    left = epochs - sum(stage["epochs"] for stage in timed)
+    if left < 1:
+        raise InputError(
+            f"`stages`: the last one would never begin, as those before it take {epochs - left} of the run's {epochs} "
+            "epochs. Shorten them, or train for longer."
+        )
     pairs = [(made(stage["schedule"], steps=steps, epochs=stage["epochs"]), stage["epochs"] * steps) for stage in timed]
     return schedules.Sequence([*pairs, made(last["schedule"], steps=steps, epochs=left)])
 

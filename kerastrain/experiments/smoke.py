@@ -9,20 +9,49 @@ _SAMPLES = 256
 
 
 def smoke(recipe: Recipe) -> Recipe:
-    """The recipe on a few hundred synthetic images for at most two epochs.
+    """The recipe on a few hundred synthetic images for at most two epochs, or one for each stage of its learning rate.
 
     It shows that everything named in the recipe can be built, trained, saved and evaluated; its numbers mean nothing.
+    What the optimizer counts in epochs (warmups, the start of an average) shrinks with the run.
     """
     data: Any = recipe.plain()
     limit = 16 if recipe.training.strategy == "sequential" else _SAMPLES
+    rate = recipe.optimizer.learning_rate
+    stages = len(rate.get("stages", ())) if isinstance(rate, dict) else 0
+    epochs = min(max(2, stages), recipe.training.epochs)
     changes = {
         "data.name": "synthetic",
         "data.validation": 200,
         "data.train_limit": limit,
-        "training.epochs": min(2, recipe.training.epochs),
+        "training.epochs": epochs,
         "training.batch_size": min(64, recipe.training.batch_size),
     }
     for path, value in changes.items():
         data = dotted_path.replaced(data, path, value)
+    data["optimizer"] = _sooner(data["optimizer"], epochs / recipe.training.epochs)
     smaller: Recipe = Recipe.model_validate(data)
     return smaller
+
+
+def _sooner(node: Any, factor: float) -> Any:
+    """`node` with every count of epochs in it times `factor`."""
+    if isinstance(node, list):
+        return [_sooner(item, factor) for item in node]
+    if not isinstance(node, dict):
+        return node
+    if "schedule" in node and "epochs" in node:  # A stage of a sequence.
+        return {"schedule": _sooner(node["schedule"], factor), "epochs": node["epochs"] and 1}
+    return {
+        key: _scaled(key, value, factor)
+        if key.endswith(("epoch", "epochs")) and value is not None
+        else _sooner(value, factor)
+        for key, value in node.items()
+    }
+
+
+def _scaled(key: str, value: Any, factor: float) -> Any:
+    if isinstance(value, list):  # Boundaries, which must rise.
+        return [max(place, round(factor * item)) for place, item in enumerate(value, start=1)]
+    if isinstance(value, float):
+        return factor * value
+    return int(factor * value) if key == "start_epoch" else max(1, int(factor * value))

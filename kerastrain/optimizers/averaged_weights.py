@@ -47,6 +47,8 @@ def averaged_weights(model: keras.Model) -> Iterator[keras.Model]:
     ...     model.get_weights()[0].item()
     0.375
     """
+    if not isinstance(model, keras.Model):
+        raise InputError(f"`model` must be a compiled keras.Model. Received: {model!r}.")
     optimizer = _optimizer(model)
     if not isinstance(optimizer, ComposedOptimizer | LookaheadOptimizer):
         raise InputError(

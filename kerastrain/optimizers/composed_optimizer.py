@@ -17,7 +17,7 @@ from kerastrain.optimizers.group_assignment import assign_groups
 from kerastrain.optimizers.hyperparameters import Hyperparameters
 from kerastrain.optimizers.parameter_group import ParameterGroup
 from kerastrain.optimizers.routing import Routing, path_of
-from kerastrain.optimizers.transforms.gradient_transform import GradientTransform
+from kerastrain.optimizers.transforms.gradient_transform import GradientTransform, transformed
 from kerastrain.optimizers.transforms.skip_non_finite import SkipNonFinite
 
 
@@ -249,8 +249,7 @@ class ComposedOptimizer(keras.optimizers.Optimizer):
     def _update(self, gradients: list[Any], variables: list[Any]) -> None:
         everything = keras_optimizer.built_with(self)
         gradients = self._routing.masked(gradients, variables)
-        for transform in self.gradient_transforms if gradients else ():
-            gradients = transform.transform(gradients, variables)
+        gradients = transformed(self.gradient_transforms, gradients, variables)
         if self.averaging is not None:
             self.averaging.before_update(self._iterations, everything)
         self._routing.update(gradients, variables, self.learning_rate)
@@ -306,6 +305,16 @@ class ComposedOptimizer(keras.optimizers.Optimizer):
                 for average, variable in zip(self.averaging.averages, keras_optimizer.built_with(self), strict=True)
             ]
         return self._routing.theta()
+
+    def __repr__(self) -> str:
+        parts = {
+            "gradient_transforms": list(self.gradient_transforms),
+            "groups": list(self.groups),
+            "averaging": self.averaging,
+            "gradient_accumulation_steps": None if self._accumulation is None else self._accumulation.steps,
+        }
+        used = "".join(f", {name}={part!r}" for name, part in parts.items() if part)
+        return f"{type(self).__name__}({self._routing.rule_name}(...){used})"
 
     def get_config(self) -> dict[str, Any]:
         """All arguments; the wrapped optimizer with the present learning rate."""

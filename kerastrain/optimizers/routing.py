@@ -12,6 +12,7 @@ from kerastrain.optimizers.hyperparameters import SWITCH
 from kerastrain.optimizers.lookahead_optimizer import LookaheadOptimizer
 from kerastrain.optimizers.member import Member
 from kerastrain.optimizers.parameter_group import ParameterGroup
+from kerastrain.optimizers.transforms.gradient_transform import transformed
 from kerastrain.optimizers.tunable_optimizer import BOUNDS, TunableOptimizer
 
 
@@ -172,17 +173,16 @@ class Routing:
                 member.update(theirs, some, learning_rate, everything)
 
     def _transformed(self, gradients: Sequence[Any], variables: Sequence[Any]) -> list[Any]:
-        transformed = list(gradients)
+        found = list(gradients)
         for group in self._groups:
             if not group.gradient_transforms:
                 continue
             places = [p for p, variable in enumerate(variables) if self._of(variable).gradient_transforms is group]
-            some, theirs = [transformed[place] for place in places], [variables[place] for place in places]
-            for transform in group.gradient_transforms if places else ():
-                some = transform.transform(some, theirs)
+            some, theirs = [found[place] for place in places], [variables[place] for place in places]
+            some = transformed(group.gradient_transforms, some, theirs)
             for place, gradient in zip(places, some, strict=True):
-                transformed[place] = gradient
-        return transformed
+                found[place] = gradient
+        return found
 
     def _with_l2(self, gradients: Sequence[Any], variables: Sequence[Any]) -> list[Any]:
         found = []

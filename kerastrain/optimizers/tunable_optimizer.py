@@ -93,6 +93,15 @@ class TunableOptimizer(keras.optimizers.Optimizer):
         # Keras decays by `self.weight_decay`, whose kind it does not ask: as a variable, it is live there too.
         self.weight_decay = self._hyperparameters.get("weight_decay")
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        # Weight decay is Keras's attribute; a composed optimizer puts its own variable there.
+        if name in self.__dict__.get("_given", ()) and name != "weight_decay":
+            raise InputError(
+                f"`{name}` of {type(self).__name__} cannot be set, since nothing would come of it. Received: "
+                f"{name}={value!r}. Set hyperparameters[{name!r}], which takes effect at the next update."
+            )
+        super().__setattr__(name, value)
+
     @property
     def hyperparameters(self) -> Hyperparameters:
         """Name -> the scalar `keras.Variable` that the rule reads at each update; assign to it to move it."""

@@ -226,3 +226,92 @@ def test_a_rule_is_keras_own_with_keras_defaults():
         plain = getattr(keras.optimizers, class_name)(learning_rate=0.1)
         assert type(made) is type(plain)
         assert made.get_config() | {"name": ""} == plain.get_config() | {"name": ""}
+
+
+def message(optimizer, **recipe):
+    lines = [f"{key}: {value}" for key, value in {"optimizer": optimizer, **recipe}.items()]
+    document = yaml_document.parse("name: a\nmodel: convnet\n" + "\n".join(lines) + "\n", "a.yaml")
+    with pytest.raises(InputError) as error:
+        experiments.from_document(document)
+    return str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("section", "place", "explanation"),
+    [
+        (
+            "{averaging: {type: polyak, start_epoch: 3}}",
+            "averaging",
+            "`start_epoch` must be below 3, the epochs of the run, or nothing would be averaged",
+        ),
+        (
+            "{averaging: {type: stochastic_weight_averaging, start_epoch: 2, every_epochs: 2}}",
+            "averaging",
+            "`every_epochs` must leave time for one snapshot",
+        ),
+        (
+            "{learning_rate: {type: warmup, schedule: 0.1, warmup_epochs: 3}}",
+            "learning_rate",
+            "`warmup_epochs` must be below 3",
+        ),
+        (
+            "{learning_rate: {type: cosine_decay, initial: 0.1, warmup_epochs: 5}}",
+            "learning_rate",
+            "`warmup_epochs` must be fewer than the epochs of the decay. Received: 5",
+        ),
+        (
+            "{learning_rate: {type: sequence, stages: [{schedule: 0.1, epochs: 3}, {schedule: 0.01}]}}",
+            "learning_rate",
+            "`stages`: the last one would never begin, as those before it take 3 of the run's 3 epochs",
+        ),
+        (
+            "{gradient_transforms: [{type: clip_by_norm, max_norm: 1}, skip_non_finite]}",
+            "gradient_transforms",
+            "SkipNonFinite must be the first of `gradient_transforms`",
+        ),
+        (
+            "{groups: [{pattern: a, l2: 0.1}, {pattern: b}]}",
+            "groups[1]",
+            "The group with the pattern 'b' sets no option",
+        ),
+        (
+            "{rule: lookahead_nesterov, averaging: exponential}",
+            "averaging",
+            "`averaging` takes what the model holds, which under LookaheadNesterov",
+        ),
+        (
+            "{rule: {type: momentum_sgd, form: average, momentum: 1.0}}",
+            "rule",
+            "`momentum` must be < 1 in the form 'average'",
+        ),
+    ],
+)
+def test_parts_that_do_not_fit_are_refused_at_their_place(section, place, explanation):
+    found = message(section, training="{epochs: 3}")
+    assert found.startswith(f"a.yaml:3: `optimizer.{place}`: {explanation}"), found
+
+
+def test_a_group_of_several_types_of_layers():
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            keras.Input((4, 4, 3)),
+            layers.Conv2D(2, 3, name="convolution"),
+            layers.BatchNormalization(name="norm"),
+            layers.Dense(2, name="dense"),
+        ]
+    )
+    made = optimizer("{groups: [{type: layers, layer_type: [Dense, BatchNormalization], l2: 0.1}]}", model=model)
+    (group,) = made.groups
+    matched = [variable.path for variable in model.trainable_variables if group.matches(variable.path)]
+    assert [path.split("/", 1)[1] for path in matched] == [
+        "norm/gamma",
+        "norm/beta",
+        "dense/kernel",
+        "dense/bias",
+    ]
+    assert group.name == "Dense, BatchNormalization"
+    assert "Received: 'Dens'. Did you mean `Dense`" in message(
+        "{groups: [{type: layers, layer_type: [Dens], l2: 0.1}]}"
+    )
+    assert "or a list of such. Received: [3]" in message("{groups: [{type: layers, layer_type: [[3]], l2: 0.1}]}")

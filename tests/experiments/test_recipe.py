@@ -199,8 +199,12 @@ MISTAKES = {
     ),
     "clipping to nothing": (
         "optimizer:\n  gradient_transforms: [{type: clip_by_value, min_value: 2, max_value: 1}]\n",
-        4,
-        ["`optimizer`", "`min_value` must be below `max_value`", "Received: min_value=2, max_value=1"],
+        5,
+        [
+            "`optimizer.gradient_transforms[0]`",
+            "`min_value` must be below `max_value`",
+            "Received: min_value=2, max_value=1",
+        ],
     ),
     "broken pattern": (
         "optimizer:\n  groups:\n    - pattern: '(bias'\n      weight_decay: 0\n",

@@ -6,11 +6,68 @@ from kerastrain import experiments
 
 
 def test_smoke_changes_data_and_length_only():
-    recipe = experiments.load("residual")
+    recipe = experiments.load("residual", {"optimizer.learning_rate": 0.1})
     small = experiments.smoke(recipe)
     assert small.data.name == "synthetic" and small.training.epochs <= 2
     assert (small.model, small.optimizer, small.data.augment) == (recipe.model, recipe.optimizer, recipe.data.augment)
     assert experiments.smoke(small) == small
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (
+            {"learning_rate": {"type": "cosine_decay", "initial": 0.1, "warmup_epochs": 5.0}},
+            {"warmup_epochs": 0.1, "decay_epochs": None},
+        ),
+        (
+            {"learning_rate": {"type": "step_decay", "initial": 0.1, "factor": 0.5, "every_epochs": 60}},
+            {"every_epochs": 1},
+        ),
+        (
+            {
+                "learning_rate": {
+                    "type": "piecewise_constant_decay",
+                    "boundary_epochs": [20, 30],
+                    "values": [0.3, 0.2, 0.1],
+                }
+            },
+            {"boundary_epochs": [1, 2]},
+        ),
+        (
+            {
+                "learning_rate": {
+                    "type": "warmup",
+                    "warmup_epochs": 10,
+                    "schedule": {"type": "one_cycle", "maximal": 1.0},
+                }
+            },
+            {"warmup_epochs": 0.2},
+        ),
+        ({"averaging": {"type": "polyak", "start_epoch": 99}}, {"start_epoch": 1}),
+        (
+            {"averaging": {"type": "stochastic_weight_averaging", "start_epoch": 75, "every_epochs": 5}},
+            {"start_epoch": 1, "every_epochs": 1},
+        ),
+    ],
+)
+def test_what_is_counted_in_epochs_shrinks_with_the_run(given, expected):
+    (slot,) = given
+    recipe = experiments.load("convnet", {f"optimizer.{slot}": given[slot], "training.epochs": 100})
+    small = experiments.smoke(recipe)
+    assert small.training.epochs == 2
+    found = getattr(small.optimizer, slot)
+    assert {key: found[key] for key in expected} == expected
+    assert experiments.smoke(small) == small
+
+
+def test_a_sequence_has_an_epoch_for_each_stage():
+    stages = [{"schedule": 0.1, "epochs": 80}, {"schedule": 0.05, "epochs": 10}, {"schedule": 0.01}]
+    sequence = {"type": "sequence", "stages": stages}
+    recipe = experiments.load("convnet", {"optimizer.learning_rate": sequence, "training.epochs": 100})
+    small = experiments.smoke(recipe)
+    assert small.training.epochs == 3
+    assert [stage["epochs"] for stage in small.optimizer.learning_rate["stages"]] == [1, 1, None]
 
 
 @pytest.mark.parametrize("name", sorted(experiments.shipped()))

@@ -7,11 +7,10 @@ import keras
 
 from kerastrain._core import tensor_lists
 from kerastrain._core.conditional import conditional
-from kerastrain._core.errors import InputError
-from kerastrain._core.names import call_of, snake_case
+from kerastrain.optimizers.slot_part import SlotPart
 
 
-class WeightAveraging:
+class WeightAveraging(SlotPart):
     """Averages of the trainable variables over the updates, in optimizer variables; slot 3 of `ComposedOptimizer`.
 
     A subclass says by `due` at which updates the average moves, and by `decay_at` how much of it stays:
@@ -19,32 +18,12 @@ class WeightAveraging:
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self.averages: list[keras.Variable] = []
-        self._optimizer: keras.optimizers.Optimizer | None = None
-
-    @property
-    def name(self) -> str:
-        """The class's name in snake case, as a recipe spells it."""
-        return snake_case(type(self).__name__)
-
-    def attach(self, optimizer: keras.optimizers.Optimizer) -> None:
-        """Belong to `optimizer`.
-
-        Raises:
-            InputError: it belongs to an optimizer already.
-        """
-        if self._optimizer is not None:
-            raise InputError(
-                f"This {type(self).__name__} belongs to another optimizer already, and has its averages there. Make a "
-                f"new one: {type(self).__name__}(...)."
-            )
-        self._optimizer = optimizer
 
     def build(self, variables: Sequence[keras.Variable]) -> None:
         """Make one average for each trainable variable."""
-        if self._optimizer is None:
-            raise InputError(f"{type(self).__name__} belongs to no optimizer yet. Give it to a ComposedOptimizer.")
-        self.averages = self._optimizer.add_optimizer_variables(list(variables), "average")
+        self.averages = self.optimizer.add_optimizer_variables(list(variables), "average")
 
     def due(self, update: Any) -> Any:
         """Whether the average moves at this update, a boolean tensor; None for always."""
@@ -80,16 +59,6 @@ class WeightAveraging:
 
     def _kept(self) -> list[keras.Variable]:
         return [average for average in self.averages if average is not None]
-
-    def __repr__(self) -> str:
-        return call_of(self)
-
-    def get_config(self) -> dict[str, Any]:
-        return {}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> "WeightAveraging":
-        return cls(**config)
 
 
 def nth(update: Any, start_step: int, every_steps: int = 1) -> Any:

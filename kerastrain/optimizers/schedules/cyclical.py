@@ -7,6 +7,7 @@ from pydantic import Field
 
 from kerastrain._core.checks import choice, number, whole_number
 from kerastrain._core.errors import InputError
+from kerastrain._core.names import call_of
 from kerastrain._core.registry import NonNegativeFloat, PositiveFloat, PositiveInt
 from kerastrain.optimizers.schedules.powers import power_tables, whole_power
 from kerastrain.optimizers.schedules.step_counts import as_rate, as_step, completed, within
@@ -100,6 +101,9 @@ class Cyclical(keras.optimizers.schedules.LearningRateSchedule):
             return whole_power(self._powers, completed(step, 2 * self.step_size))
         part = as_rate(within(step, 1))  # Not 0 for fractions of a step only, as PerEpoch passes them.
         return whole_power(self._powers, completed(step, 1)) * keras.ops.power(as_rate(self.gamma), part)
+
+    def __repr__(self) -> str:
+        return call_of(self)
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -5,6 +5,7 @@ from typing import Any, Literal
 import keras
 
 from kerastrain._core.checks import choice, number, whole_number
+from kerastrain._core.names import call_of
 from kerastrain._core.registry import PositiveFloat, PositiveInt, UnitInterval
 from kerastrain.optimizers.schedules.ramps import ramp
 from kerastrain.optimizers.schedules.step_counts import as_rate, as_step, passed, until
@@ -111,6 +112,9 @@ class OneCycle(keras.optimizers.schedules.LearningRateSchedule):
             shape="cosine" if self.shape == "cosine" else "linear",
             name=f"{self.name}_momentum",
         )
+
+    def __repr__(self) -> str:
+        return call_of(self)
 
     def get_config(self) -> dict[str, Any]:
         return {

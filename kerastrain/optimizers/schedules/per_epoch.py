@@ -5,6 +5,7 @@ from typing import Any
 import keras
 
 from kerastrain._core.checks import boolean, whole_number
+from kerastrain._core.names import call_of
 from kerastrain._core.registry import PositiveInt
 from kerastrain.optimizers.schedules.inner_schedules import Schedule, checked_schedule, rate_at, restored, saved
 from kerastrain.optimizers.schedules.step_counts import as_rate, as_step, completed, within
@@ -63,6 +64,9 @@ class PerEpoch(keras.optimizers.schedules.LearningRateSchedule):
             if not self.staircase:
                 epoch = as_rate(epoch) + as_rate(within(step, self.steps_per_epoch)) / self.steps_per_epoch
             return rate_at(self.schedule, epoch)
+
+    def __repr__(self) -> str:
+        return call_of(self)
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 
 from kerastrain._core.checks import number
+from kerastrain._core.names import call_of
 from kerastrain._core.registry import NonNegativeFloat
 from kerastrain.optimizers.schedules.inner_schedules import Schedule, checked_schedule, rate_at, restored, saved
 from kerastrain.optimizers.schedules.step_counts import as_step
@@ -47,6 +48,9 @@ class Scaled(keras.optimizers.schedules.LearningRateSchedule):
     def __call__(self, step: Any) -> Any:
         with keras.name_scope(self.name):
             return self.factor * rate_at(self.schedule, as_step(step))
+
+    def __repr__(self) -> str:
+        return call_of(self)
 
     def get_config(self) -> dict[str, Any]:
         return {"schedule": saved(self.schedule), "factor": self.factor, "name": self.name}

@@ -7,6 +7,7 @@ import keras
 
 from kerastrain._core.checks import whole_number
 from kerastrain._core.errors import InputError
+from kerastrain._core.names import call_of
 from kerastrain.optimizers.schedules.inner_schedules import checked_schedule, rate_at, restored, saved
 from kerastrain.optimizers.schedules.step_counts import as_step, since
 
@@ -50,29 +51,33 @@ class Sequence(keras.optimizers.schedules.LearningRateSchedule):
                 f"Received: schedules={schedules!r}."
             )
         *timed, last = schedules
-        self.schedules = [_pair(index, entry) for index, entry in enumerate(timed)]
+        self._timed = [_pair(index, entry) for index, entry in enumerate(timed)]
         if isinstance(last, list | tuple):
             raise InputError(
                 f"`schedules[{len(timed)}]`, the last one, must be a schedule or a number alone, as it goes on. "
                 f"Received: {last!r}."
             )
-        self.last_schedule = checked_schedule(f"schedules[{len(timed)}]", last)
+        self._last = checked_schedule(f"schedules[{len(timed)}]", last)
+        self.schedules = [*self._timed, self._last]
         self.name = name
 
     def __call__(self, step: Any) -> Any:
         with keras.name_scope(self.name):
             step = as_step(step)
-            following = [schedule for schedule, _ in self.schedules[1:]] + [self.last_schedule]
-            rate = rate_at(self.schedules[0][0], step)
+            following = [schedule for schedule, _ in self._timed[1:]] + [self._last]
+            rate = rate_at(self._timed[0][0], step)
             begin = 0
-            for (_, length), schedule in zip(self.schedules, following, strict=True):
+            for (_, length), schedule in zip(self._timed, following, strict=True):
                 begin += length
                 rate = keras.ops.where(step >= begin, rate_at(schedule, since(step, begin)), rate)
             return rate
 
+    def __repr__(self) -> str:
+        return call_of(self)
+
     def get_config(self) -> dict[str, Any]:
-        pairs: list[Any] = [[saved(schedule), steps] for schedule, steps in self.schedules]
-        return {"schedules": [*pairs, saved(self.last_schedule)], "name": self.name}
+        pairs: list[Any] = [[saved(schedule), steps] for schedule, steps in self._timed]
+        return {"schedules": [*pairs, saved(self._last)], "name": self.name}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Sequence":

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 
 from kerastrain._core.checks import number, whole_number
+from kerastrain._core.names import call_of
 from kerastrain._core.registry import PositiveFloat, PositiveInt
 from kerastrain.optimizers.schedules.powers import power_tables, whole_power
 from kerastrain.optimizers.schedules.step_counts import as_step, completed
@@ -62,6 +63,9 @@ class StepDecay(keras.optimizers.schedules.LearningRateSchedule):
         with keras.name_scope(self.name):
             changes = completed(as_step(step), self.step_size)
             return self.initial_learning_rate * whole_power(self._powers, changes)
+
+    def __repr__(self) -> str:
+        return call_of(self)
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 
 from kerastrain._core.checks import number, whole_number
+from kerastrain._core.names import call_of
 from kerastrain._core.registry import NonNegativeFloat, PositiveFloat, PositiveInt, UnitInterval
 from kerastrain.optimizers.schedules.ramps import ramp
 from kerastrain.optimizers.schedules.step_counts import as_rate, as_step, until
@@ -74,6 +75,9 @@ class Triangle(keras.optimizers.schedules.LearningRateSchedule):
             rising = ramp("linear", self.start, self.peak, as_rate(step) / max(1, self.peak_step))
             falling = ramp("linear", self.end, self.peak, left)
             return self.learning_rate * keras.ops.where(step >= self.peak_step, falling, rising)
+
+    def __repr__(self) -> str:
+        return call_of(self)
 
     def get_config(self) -> dict[str, Any]:
         return {

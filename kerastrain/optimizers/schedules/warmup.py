@@ -6,6 +6,7 @@ import keras
 
 from kerastrain._core.checks import choice, number, whole_number
 from kerastrain._core.errors import InputError
+from kerastrain._core.names import call_of
 from kerastrain._core.registry import NonNegativeInt, UnitInterval
 from kerastrain.optimizers.schedules.inner_schedules import Schedule, checked_schedule, rate_at, restored, saved
 from kerastrain.optimizers.schedules.ramps import ramp
@@ -90,6 +91,9 @@ class Warmup(keras.optimizers.schedules.LearningRateSchedule):
             left = as_rate(until(step, self.warmup_steps)) / self.warmup_steps
             return keras.ops.power(as_rate(self.start_fraction), left)
         return ramp(self.shape, self.start_fraction, 1.0, as_rate(step) / self.warmup_steps)
+
+    def __repr__(self) -> str:
+        return call_of(self)
 
     def get_config(self) -> dict[str, Any]:
         return {

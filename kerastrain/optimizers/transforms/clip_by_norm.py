@@ -61,5 +61,6 @@ class ClipByNorm(GradientTransform):
 def clip_factor(norms: Any, max_norm: Any) -> Any:
     """`max_norm / norm` where the norm exceeds it, else 1; 0 where the norm is not finite."""
     max_norm = keras.ops.cast(max_norm, norms.dtype)
-    factor = max_norm / keras.ops.maximum(norms, max_norm)
-    return keras.ops.where(keras.ops.isfinite(norms), factor, keras.ops.zeros_like(factor))
+    # In the norm and not in the factor, which XLA computes again in the update of every variable.
+    norms = keras.ops.where(keras.ops.isnan(norms), float("inf"), norms)
+    return max_norm / keras.ops.maximum(norms, max_norm)

@@ -7,10 +7,10 @@ import keras
 
 from kerastrain._core.checks import Bounds
 from kerastrain._core.errors import InputError
-from kerastrain._core.names import call_of, snake_case
+from kerastrain.optimizers.slot_part import SlotPart
 
 
-class GradientTransform:
+class GradientTransform(SlotPart):
     """A function of all gradients of a step, with its state in optimizer variables; slot 1 of `ComposedOptimizer`.
 
     A subclass defines `transform`, and where it has them `hyperparameter_values` and `build`. Register it with
@@ -29,26 +29,6 @@ class GradientTransform:
     # The range of each hyperparameter, as `_core.checks.number` takes it.
     bounds: ClassVar[Bounds] = {}
 
-    def __init__(self) -> None:
-        self.hyperparameters: dict[str, keras.Variable] = {}
-        self._optimizer: keras.optimizers.Optimizer | None = None
-
-    @property
-    def name(self) -> str:
-        """The class's name in snake case, as a recipe spells it."""
-        return snake_case(type(self).__name__)
-
-    @property
-    def optimizer(self) -> keras.optimizers.Optimizer:
-        """The optimizer that this transform belongs to.
-
-        Raises:
-            InputError: it belongs to none yet.
-        """
-        if self._optimizer is None:
-            raise InputError(f"{type(self).__name__} belongs to no optimizer yet. Give it to a ComposedOptimizer.")
-        return self._optimizer
-
     def hyperparameter_values(self) -> dict[str, float]:
         """Name -> initial value of what may be moved during training."""
         return {}
@@ -59,12 +39,7 @@ class GradientTransform:
         Raises:
             InputError: it belongs to an optimizer already.
         """
-        if self._optimizer is not None:
-            raise InputError(
-                f"This {type(self).__name__} belongs to another optimizer already, and has its state there. Make a new "
-                f"one: {type(self).__name__}(...)."
-            )
-        self._optimizer = optimizer
+        super().attach(optimizer)
         for name, value in self.hyperparameter_values().items():
             self.hyperparameters[name] = optimizer.add_variable(
                 (), keras.initializers.Constant(value), name=f"{self.name}_{name}"
@@ -77,12 +52,19 @@ class GradientTransform:
         """The new gradients, in the order of `variables`. Traced into the compiled step: no Python `if` on tensors."""
         raise NotImplementedError
 
-    def __repr__(self) -> str:
-        return call_of(self)
 
-    def get_config(self) -> dict[str, Any]:
-        return {}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> "GradientTransform":
-        return cls(**config)
+def transformed(
+    transforms: Sequence[GradientTransform], gradients: Sequence[Any], variables: Sequence[Any]
+) -> list[Any]:
+    """What `transforms` make of the gradients, one after another. Raises InputError where one loses some of them."""
+    found = list(gradients)
+    for transform in transforms if found else ():
+        returned = transform.transform(found, variables)
+        if not isinstance(returned, list | tuple) or len(returned) != len(found):
+            received = f"{len(returned)}" if isinstance(returned, list | tuple) else repr(returned)
+            raise InputError(
+                f"`transform` of {type(transform).__name__} must return a list of one gradient for each of the "
+                f"{len(found)} variables. Received: {received}."
+            )
+        found = list(returned)
+    return found

@@ -66,7 +66,7 @@ def test_it_belongs_to_one_optimizer(name):
     with pytest.raises(InputError) as error:
         ComposedOptimizer(keras.optimizers.SGD(0.1), averaging=averaging)
     assert str(error.value) == (
-        f"This {name} belongs to another optimizer already, and has its averages there. Make a new one: {name}(...)."
+        f"This {name} belongs to another optimizer already, and has its state there. Make a new one: {name}(...)."
     )
 
 

@@ -21,7 +21,7 @@ def test_its_parts_survive_the_config():
     restored = Sequence.from_config(schedule.get_config())
     assert restored.schedules[0] == (0.3, 5)
     assert isinstance(restored.schedules[1][0], StepDecay) and restored.schedules[1][1] == 7
-    assert isinstance(restored.last_schedule, keras.optimizers.schedules.CosineDecay)
+    assert isinstance(restored.schedules[2], keras.optimizers.schedules.CosineDecay)
 
 
 def test_equals_optax(rates):
