@@ -49,6 +49,7 @@ def build_for_execution(recipe: Recipe, data: PreparedData) -> tuple[keras.Model
         steps=max(1, len(batches) // accumulated),
         epochs=training.epochs,
         accumulation=accumulated if accumulated > 1 else None,
+        batches=len(batches),
         model=model,
     )
     execution = choose_execution(

@@ -24,6 +24,7 @@ from kerastrain._core.registry import (
 from kerastrain.experiments.rule_parts import RULES
 from kerastrain.experiments.schedule_parts import made, number_or_schedule
 from kerastrain.optimizers import composed_arguments
+from kerastrain.optimizers.group_assignment import assign_groups
 
 GRADIENT_TRANSFORMS = Registry("gradient transform")
 GROUPS = Registry("parameter group")
@@ -91,7 +92,7 @@ def _layer_types(given: Any) -> list[str]:
 def _layers(layer_type: list[str], *, model: keras.Model | None, **options: Any) -> list[optimizers.ParameterGroup]:
     options = {**_with_transforms(options), "name": options["name"] or ", ".join(layer_type)}
     if model is None:  # While a recipe is checked; which layers there are is seen later.
-        return [optimizers.ParameterGroup("any", **options)][:0]
+        return [optimizers.ParameterGroup(", ".join(layer_type), **options)][:0]
     return [optimizers.ParameterGroup.of_layers(model, [getattr(keras.layers, name) for name in layer_type], **options)]
 
 
@@ -211,6 +212,7 @@ def build_optimizer(
     steps: int,
     epochs: int,
     accumulation: int | None = None,
+    batches: int = 0,
     model: keras.Model | None = None,
 ) -> keras.optimizers.Optimizer:
     """The optimizer of a validated `optimizer` section: the rule alone, or a `ComposedOptimizer` where a slot is used.
@@ -219,6 +221,7 @@ def build_optimizer(
         section: `rule`, `learning_rate`, `gradient_transforms`, `groups`, `averaging`, as in a recipe.
         steps: updates in an epoch, for the schedules.
         epochs: epochs of the run, for the schedules that span it.
+        batches: batches in an epoch, where there is a model.
         accumulation: batches whose gradients are averaged before one update; None for one.
         model: the built model, whose variables the `groups` are searched for in; None while a recipe is only checked.
 
@@ -235,15 +238,29 @@ def build_optimizer(
     for index, item in enumerate(section.get("gradient_transforms") or []):
         with _at("gradient_transforms", index):
             transforms.append(GRADIENT_TRANSFORMS.create(item))
-    with _at("gradient_transforms"):
-        composed_arguments.checked_transforms(transforms)
+            composed_arguments.checked_transforms(transforms)
     groups: list[optimizers.ParameterGroup] = []
     for index, item in enumerate(section.get("groups") or []):
         with _at("groups", index):
-            groups += GROUPS.create(item, model=model)
+            made_groups = GROUPS.create(item, model=model)
+            if model is not None:
+                assign_groups(made_groups, [variable.path for variable in model.trainable_variables])
+            groups += made_groups
     with _at("averaging"):
         averaging = None if section.get("averaging") is None else AVERAGING.create(section["averaging"], **context)
         composed_arguments.check_averaged(rule, averaging)
+        every = getattr(averaging, "every_steps", 1)
+        if model is not None and every > steps * epochs:  # Before that the steps are not known.
+            raise InputError(
+                f"`every_steps` must be at most {steps * epochs}, the updates of the run, or nothing would be averaged."
+                f" Received: every_steps={every}."
+            )
+    if model is not None and accumulation is not None and accumulation > batches * epochs:
+        raise PartError(
+            ("gradient_accumulation_steps",),
+            f"must be at most {batches * epochs}, the batches of the run, or there would be no update. "
+            f"Received: {accumulation}.",
+        )
     if not any(section.get(slot) for slot in ("gradient_transforms", "groups", "averaging")) and accumulation is None:
         return rule
     with _at():

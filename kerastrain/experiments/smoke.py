@@ -12,7 +12,8 @@ def smoke(recipe: Recipe) -> Recipe:
     """The recipe on a few hundred synthetic images for at most two epochs, or one for each stage of its learning rate.
 
     It shows that everything named in the recipe can be built, trained, saved and evaluated; its numbers mean nothing.
-    What the optimizer counts in epochs (warmups, the start of an average) shrinks with the run.
+    What the optimizer counts in epochs (warmups, the start of an average) shrinks with the run; accumulation and what
+    an average counts in updates is at most 2.
     """
     data: Any = recipe.plain()
     limit = 16 if recipe.training.strategy == "sequential" else _SAMPLES
@@ -29,6 +30,12 @@ def smoke(recipe: Recipe) -> Recipe:
     for path, value in changes.items():
         data = dotted_path.replaced(data, path, value)
     data["optimizer"] = _sooner(data["optimizer"], epochs / recipe.training.epochs)
+    for key, part in (
+        ("gradient_accumulation_steps", data["optimizer"]),
+        ("every_steps", data["optimizer"]["averaging"]),
+    ):
+        if part and part.get(key):
+            part[key] = min(2, part[key])
     smaller: Recipe = Recipe.model_validate(data)
     return smaller
 

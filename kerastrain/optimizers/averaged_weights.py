@@ -31,7 +31,7 @@ def averaged_weights(model: keras.Model) -> Iterator[keras.Model]:
         The model.
 
     Raises:
-        InputError: there is nothing averaged.
+        InputError: there is nothing averaged, or not yet.
         RuntimeError: at the end, when the model was trained within the context: what it learned there is discarded.
 
     Example:
@@ -57,8 +57,10 @@ def averaged_weights(model: keras.Model) -> Iterator[keras.Model]:
         )
     values = _averages(optimizer)
     if values is None:
-        has_some = optimizer.looks_ahead if isinstance(optimizer, LookaheadOptimizer) else optimizer.averages_weights()
-        why = "has not made an update yet" if has_some else "has no `averaging`"
+        first, made = _first_update(optimizer), int(keras.ops.convert_to_numpy(optimizer.iterations))
+        why = "has no `averaging`"
+        if first is not None:
+            why = f"begins to average at update {first}, and has made {made}" if made else "has not made an update yet"
         raise InputError(f"The optimizer of `{model.name}` {why}, so there are no averaged weights.")
     variables = keras_optimizer.built_with(optimizer)
     counters = _counters(optimizer)
@@ -90,10 +92,20 @@ def _optimizer(model: keras.Model) -> Any:
 
 
 def _averages(optimizer: Any) -> list[Any] | None:
-    if isinstance(optimizer, LookaheadOptimizer) and not optimizer.looks_ahead:
+    first = _first_update(optimizer)
+    if first is None or int(keras.ops.convert_to_numpy(optimizer.iterations)) < first:
         return None
-    # Before the first update the averages are zeros.
-    return optimizer.theta() if int(keras.ops.convert_to_numpy(optimizer.iterations)) > 0 else None
+    averages: list[Any] | None = optimizer.theta()
+    return averages
+
+
+def _first_update(optimizer: Any) -> int | None:
+    """The update from which on there is something averaged; None for never."""
+    if isinstance(optimizer, LookaheadOptimizer):
+        return 1 if optimizer.looks_ahead else None
+    if optimizer.averaging is not None:
+        return max(1, optimizer.averaging.first_update())
+    return 1 if optimizer.averages_weights() else None
 
 
 def _counters(optimizer: keras.optimizers.Optimizer) -> list[Any]:

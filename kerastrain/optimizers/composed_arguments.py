@@ -14,6 +14,9 @@ from kerastrain.optimizers.transforms.gradient_transform import GradientTransfor
 from kerastrain.optimizers.transforms.skip_non_finite import SkipNonFinite
 from kerastrain.optimizers.tunable_optimizer import TunableOptimizer
 
+# The public attributes of a composed optimizer that Keras, or its user, sets.
+SETTABLE = frozenset({"built", "iterations", "learning_rate", "name"})
+
 # Those that belong to a composed optimizer: it would take the rate and the slots of a second one's away.
 _WRAPPED: weakref.WeakSet[keras.optimizers.Optimizer] = weakref.WeakSet()
 
@@ -133,6 +136,8 @@ def checked_averaging(averaging: Any) -> WeightAveraging | None:
         raise InputError(
             f"`averaging` must be one of kerastrain.optimizers, such as PolyakAveraging(). Received: {averaging!r}."
         )
+    if averaging is not None:
+        averaging.check_config()
     return averaging
 
 
@@ -146,3 +151,19 @@ def checked_accumulation(steps: Any) -> int | None:
             f"Received: gradient_accumulation_steps={steps!r}. Use None for an update at every batch."
         )
     return steps
+
+
+def refuse_change(optimizer: Any, name: str, value: Any) -> None:
+    """Raise InputError for an attribute of a composed optimizer that is set once it is made, and would do nothing."""
+    if name == "loss_scale_factor" and value == optimizer.loss_scale_factor:
+        return  # Keras's LossScaleOptimizer sets it to None.
+    known = optimizer.hyperparameters
+    remedy = (
+        f"Set hyperparameters[{name!r}], which takes effect at the next update."
+        if name in known
+        else f"Make a new one. What can move: {', '.join(sorted(known))}, in `hyperparameters`."
+    )
+    raise InputError(
+        f"`{name}` of a ComposedOptimizer cannot be set, since nothing would come of it. Received: {name}={value!r}. "
+        f"{remedy}"
+    )

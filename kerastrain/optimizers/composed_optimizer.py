@@ -7,6 +7,7 @@ import keras
 
 from kerastrain._core import keras_optimizer, replicas, tensor_lists
 from kerastrain._core.autograph import as_written
+from kerastrain._core.checks import number
 from kerastrain._core.conditional import conditional
 from kerastrain._core.errors import InputError
 from kerastrain._core.names import free_name
@@ -100,6 +101,12 @@ class ComposedOptimizer(keras.optimizers.Optimizer):
         self._loaded = _Plain(None)
         # Not Keras's own, which hands its schedule the number of batches, and averages at every one of them.
         self._accumulation = None if accumulation is None else Accumulation(self, accumulation)
+        self._made = True
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if self.__dict__.get("_made") and name not in composed_arguments.SETTABLE and not name.startswith("_"):
+            composed_arguments.refuse_change(self, name, value)
+        super().__setattr__(name, value)
 
     def _attach(self) -> "tuple[_Plain, _Plain]":
         scalars = {"plateau_multiplier": self.plateau_multiplier, **self._routing.hyperparameters}
@@ -186,8 +193,15 @@ class ComposedOptimizer(keras.optimizers.Optimizer):
         ):
             raise TypeError(
                 "This optimizer's learning rate is a schedule, which a number cannot replace. To scale it, set "
-                "`optimizer.hyperparameters['plateau_multiplier']`; or set another schedule."
+                "`optimizer.hyperparameters['plateau_multiplier']`."
             )
+        if self.built and callable(learning_rate):
+            raise InputError(
+                "The schedule of an optimizer that has been built is part of the compiled step, and another one would "
+                f"not be seen. Received: learning_rate={learning_rate!r}. Compile with a new optimizer."
+            )
+        if isinstance(learning_rate, int | float):
+            learning_rate = number("learning_rate", learning_rate, minimum=0)
         keras.optimizers.Optimizer.learning_rate.fset(self, learning_rate)
         self.plateau_multiplier.assign(1.0)
 

@@ -85,10 +85,15 @@ class ParameterGroup:
 
     def __setattr__(self, name: str, value: Any) -> None:
         if getattr(self, "_made", False):
-            raise InputError(
-                f"A ParameterGroup cannot be changed. Received: {name}={value!r}. What can move during training is in "
-                f"the optimizer: hyperparameters[{f'{self.name}.{name}'!r}]."
+            moves = (name == "trainable" and self.switchable) or (
+                name in ("weight_decay", "l2") and getattr(self, name) is not None
             )
+            remedy = (
+                f"During training set the optimizer's hyperparameters[{f'{self.name}.{name}'!r}]."
+                if moves
+                else "Make a new one, and a new optimizer with it."
+            )
+            raise InputError(f"A ParameterGroup cannot be changed. Received: {name}={value!r}. {remedy}")
         super().__setattr__(name, value)
 
     @classmethod
@@ -105,19 +110,26 @@ class ParameterGroup:
                 a variable of another layer, so that no pattern can tell them apart.
         """
         chosen = tuple(layers) if isinstance(layers, tuple | list) else (layers,)
+        if not chosen:
+            raise InputError("`layers` must be layer classes, or layers of the model. Received: none.")
         for item in chosen:
             if not isinstance(item, keras.Layer) and not (isinstance(item, type) and issubclass(item, keras.Layer)):
                 raise InputError(f"`layers` must be layer classes, or layers of the model. Received: {item!r}.")
         if not model.built:
             raise InputError(f"The model `{model.name}` must be built, since variables have no paths before.")
-        classes = tuple(item for item in chosen if isinstance(item, type))
-        found = [
-            layer for layer in all_layers(model) if isinstance(layer, classes) or any(layer is item for item in chosen)
-        ]
         names = ", ".join(item.__name__ if isinstance(item, type) else item.name for item in chosen)
-        variables = {id(variable): variable for layer in found for variable in layer.trainable_variables}
-        if not variables:
-            raise InputError(f"The model `{model.name}` has no trainable variables in layers {names}.")
+        variables: dict[int, keras.Variable] = {}
+        for item in chosen:
+            meant = [
+                layer
+                for layer in all_layers(model)
+                if layer is item or (isinstance(item, type) and isinstance(layer, item))
+            ]
+            found = {id(variable): variable for layer in meant for variable in layer.trainable_variables}
+            if not found:
+                what = item.__name__ if isinstance(item, type) else item.name
+                raise InputError(f"The model `{model.name}` has no trainable variables in layers {what}.")
+            variables |= found
         group = cls(pattern_of(model, list(variables.values())), **{"name": names, **options})
         for variable in model.trainable_variables:
             if id(variable) not in variables and group.matches(variable.path):
@@ -204,4 +216,5 @@ def transform_list(name: str, transforms: Any) -> tuple[GradientTransform, ...]:
                 f"`{name}[{index}]` must be a gradient transform of kerastrain.optimizers, such as "
                 f"ClipByGlobalNorm(1.0). Received: {transform!r}."
             )
+        transform.check_config()
     return tuple(transforms)

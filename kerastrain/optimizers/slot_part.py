@@ -12,9 +12,10 @@ from kerastrain._core.names import call_of, snake_case
 class SlotPart:
     """A gradient transform or an average: it belongs to one optimizer, and keeps its state in that one's variables."""
 
+    _optimizer: keras.optimizers.Optimizer | None = None
+
     def __init__(self) -> None:
         self.hyperparameters: dict[str, keras.Variable] = {}
-        self._optimizer: keras.optimizers.Optimizer | None = None
 
     @property
     def name(self) -> str:
@@ -43,20 +44,33 @@ class SlotPart:
                 f"This {type(self).__name__} belongs to another optimizer already, and has its state there. Make a new "
                 f"one: {type(self).__name__}(...)."
             )
+        if "hyperparameters" not in self.__dict__:
+            raise InputError(f"`__init__` of {type(self).__name__} must call `super().__init__()`.")
         self._optimizer = optimizer
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if getattr(self, "_optimizer", None) is not None and name in inspect.signature(type(self)).parameters:
-            remedy = (
-                f"Set the optimizer's hyperparameters[{f'{self.name}.{name}'!r}]."
-                if name in self.hyperparameters
-                else "It is part of the compiled step: make a new optimizer with a new one."
-            )
+        if name in self.__dict__ and name in inspect.signature(type(self)).parameters:
+            if self._optimizer is None:
+                remedy = f"Make a new one: {type(self).__name__}(...)."
+            elif name in self.hyperparameters:
+                remedy = f"Set the optimizer's hyperparameters[{f'{self.name}.{name}'!r}]."
+            else:
+                remedy = "It is part of the compiled step: make a new optimizer with a new one."
             raise InputError(
-                f"`{name}` of a {type(self).__name__} that belongs to an optimizer cannot be set, since nothing would "
-                f"come of it. Received: {name}={value!r}. {remedy}"
+                f"`{name}` of this {type(self).__name__} cannot be changed. Received: {name}={value!r}. {remedy}"
             )
         super().__setattr__(name, value)
+
+    def check_config(self) -> None:
+        """Raise InputError where `get_config` leaves an argument out: it would be lost when the optimizer is saved."""
+        arguments = inspect.signature(type(self)).parameters.values()
+        named = [one.name for one in arguments if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)]
+        lost = [name for name in named if name not in self.get_config()]
+        if lost:
+            raise InputError(
+                f"`get_config` of {type(self).__name__} must return {', '.join(lost)}, which would be lost when the "
+                "optimizer is saved."
+            )
 
     def __repr__(self) -> str:
         return call_of(self)

@@ -1,5 +1,6 @@
 """The base of the update rules whose numbers may move during training."""
 
+import inspect
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -38,6 +39,26 @@ def number_schedule_or_none(name: str, value: Any, **bounds: Any) -> Any:
 def _checked_learning_rate(learning_rate: Any) -> Any:
     # 0 is allowed: a callback may have moved the rate there, and a config holds the present rate.
     return learning_rate if callable(learning_rate) else number_or_schedule("learning_rate", learning_rate, minimum=0)
+
+
+# What every Keras optimizer takes beside its rule's own arguments.
+_OF_KERAS = frozenset(
+    {
+        "clipnorm",
+        "clipvalue",
+        "ema_momentum",
+        "ema_overwrite_frequency",
+        "global_clipnorm",
+        "gradient_accumulation_steps",
+        "use_ema",
+        "weight_decay",
+    }
+)
+
+
+def _fixed_arguments(kind: type) -> frozenset[str]:
+    """What a built optimizer of a class has in its compiled step as a Python number."""
+    return (_OF_KERAS | frozenset(inspect.signature(kind).parameters)) - {"learning_rate", "name", "kwargs"}
 
 
 class TunableOptimizer(keras.optimizers.Optimizer):
@@ -94,11 +115,18 @@ class TunableOptimizer(keras.optimizers.Optimizer):
         self.weight_decay = self._hyperparameters.get("weight_decay")
 
     def __setattr__(self, name: str, value: Any) -> None:
-        # Weight decay is Keras's attribute; a composed optimizer puts its own variable there.
-        if name in self.__dict__.get("_given", ()) and name != "weight_decay":
+        # Weight decay is Keras's attribute; a composed optimizer puts its own variable there, before it is built.
+        given = name in self.__dict__.get("_given", ()) and name != "weight_decay"
+        if given or (self.__dict__.get("built") and name in _fixed_arguments(type(self))):
+            moves = name in self.__dict__.get("_hyperparameters", ())
+            remedy = (
+                f"Set hyperparameters[{name!r}], which takes effect at the next update."
+                if moves
+                else "Make a new optimizer."
+            )
             raise InputError(
                 f"`{name}` of {type(self).__name__} cannot be set, since nothing would come of it. Received: "
-                f"{name}={value!r}. Set hyperparameters[{name!r}], which takes effect at the next update."
+                f"{name}={value!r}. {remedy}"
             )
         super().__setattr__(name, value)
 

@@ -266,7 +266,7 @@ def message(optimizer, **recipe):
         ),
         (
             "{gradient_transforms: [{type: clip_by_norm, max_norm: 1}, skip_non_finite]}",
-            "gradient_transforms",
+            "gradient_transforms[1]",
             "SkipNonFinite must be the first of `gradient_transforms`",
         ),
         (
@@ -315,3 +315,27 @@ def test_a_group_of_several_types_of_layers():
         "{groups: [{type: layers, layer_type: [Dens], l2: 0.1}]}"
     )
     assert "or a list of such. Received: [3]" in message("{groups: [{type: layers, layer_type: [[3]], l2: 0.1}]}")
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        (
+            {"averaging": {"type": "lookahead", "every_steps": 9}},
+            "`optimizer.averaging`: `every_steps` must be at most 8, the updates of the run",
+        ),
+        (
+            {"gradient_accumulation_steps": 9},
+            "`optimizer.gradient_accumulation_steps`: must be at most 8, the batches of the run",
+        ),
+        (
+            {"groups": [{"pattern": "head", "l2": 0.1}, {"pattern": "tail", "l2": 0.1}]},
+            r"`optimizer.groups\[1\]`: The pattern 'tail' of a ParameterGroup matches no trainable variable",
+        ),
+    ],
+)
+def test_what_needs_the_model_and_the_data_is_refused_before_training(tiny, tiny_recipe, section, message):
+    # 61 samples in batches of 16: 4 batches an epoch, for 2 epochs.
+    recipe = tiny_recipe(**{f"optimizer__{key}": value for key, value in section.items()})
+    with pytest.raises(InputError, match=message):
+        experiments.build(recipe, tiny)

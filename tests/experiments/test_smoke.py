@@ -85,3 +85,12 @@ def test_every_shipped_recipe_trains_saves_and_evaluates(name, tmp_path):
     assert set(row["probabilities"]) == set(result["data"]["class_names"])
     if recipe.task == "multiclass":
         assert sum(row["probabilities"].values()) == pytest.approx(1, abs=1e-4)
+
+
+def test_what_is_counted_in_updates_is_at_most_2():
+    changes = {
+        "optimizer.gradient_accumulation_steps": 1000,
+        "optimizer.averaging": {"type": "lookahead", "every_steps": 50},
+    }
+    small = experiments.smoke(experiments.load("convnet", changes))
+    assert small.optimizer.gradient_accumulation_steps == 2 and small.optimizer.averaging["every_steps"] == 2

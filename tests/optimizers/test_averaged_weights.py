@@ -26,6 +26,7 @@ from kerastrain.optimizers import (
     SkipNonFinite,
     StochasticWeightAveraging,
     averaged_weights,
+    has_averaged_weights,
 )
 
 DATA = regression()
@@ -234,3 +235,26 @@ def test_the_statistics_of_batch_normalization_stay():
     assert np.abs(statistics[0]).max() > 0
     with averaged_weights(model):
         assert_near([array(variable) for variable in model.non_trainable_variables], statistics, rtol=0, atol=0)
+
+
+@pytest.mark.backend
+@pytest.mark.parametrize(
+    ("averaging", "first"),
+    [
+        (lambda: PolyakAveraging(start_step=2), 3),
+        (lambda: StochasticWeightAveraging(start_step=1, every_steps=3), 4),
+        (lambda: Lookahead(every_steps=4), 4),
+        (lambda: ExponentialAveraging(every_steps=4), 1),
+    ],
+)
+def test_there_is_none_until_an_average_began(averaging, first):
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False)])
+    optimizer = ComposedOptimizer(keras.optimizers.SGD(0.1), averaging=averaging())
+    model.compile(optimizer, loss="mse")
+    variable = model.trainable_variables[0]
+    for update in range(1, 6):
+        optimizer.apply([keras.ops.ones_like(variable)], [variable])
+        assert has_averaged_weights(model) == (update >= first)
+        if update < first:
+            with pytest.raises(InputError, match=f"begins to average at update {first}, and has made {update}"):
+                averaged_weights(model).__enter__()

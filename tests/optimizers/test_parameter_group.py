@@ -39,8 +39,10 @@ def test_groups_of_layers_reach_nested_and_wrapped_ones():
     dense = ParameterGroup.of_layers(model, keras.layers.Dense, l2=0.1)
     expected = [path.path for path in model.trainable_variables if "norm" not in path.path]
     assert len(expected) == 6 and matched(dense, model) == expected and dense.name == "Dense"
-    norm = ParameterGroup.of_layers(model, (keras.layers.BatchNormalization, keras.layers.LayerNormalization), l2=0.1)
+    norm = ParameterGroup.of_layers(model, keras.layers.BatchNormalization, l2=0.1)
     assert [path.rpartition("/")[2] for path in matched(norm, model)] == ["gamma", "beta"]
+    both = ParameterGroup.of_layers(model, (keras.layers.BatchNormalization, keras.layers.Dense), l2=0.1)
+    assert matched(both, model) == [variable.path for variable in model.trainable_variables]
 
 
 def test_a_group_of_layers_matches_with_and_without_the_name_of_a_sequential_model():

@@ -23,13 +23,14 @@ K = keras.optimizers
 
 def test_what_moves_is_set_through_the_hyperparameters():
     clip = ClipByNorm(1.0)
-    clip.max_norm = 2.0  # It belongs to nobody yet.
+    with pytest.raises(InputError, match=r"max_norm=-1. Make a new one: ClipByNorm\(...\)"):
+        clip.max_norm = -1
     optimizer = ComposedOptimizer(K.SGD(0.1), [clip])
-    assert float(keras.ops.convert_to_numpy(optimizer.hyperparameters["clip_by_norm.max_norm"])) == 2.0
     with pytest.raises(
         InputError, match=r"max_norm=3.0. Set the optimizer's hyperparameters\['clip_by_norm.max_norm'\]"
     ):
         clip.max_norm = 3.0
+    assert float(keras.ops.convert_to_numpy(optimizer.hyperparameters["clip_by_norm.max_norm"])) == 1.0
 
 
 @pytest.mark.parametrize(
@@ -45,7 +46,7 @@ def test_what_moves_is_set_through_the_hyperparameters():
 def test_what_is_part_of_the_compiled_step_cannot_be_set(averaging, attribute):
     ComposedOptimizer(K.SGD(0.1), averaging=averaging)
     before = getattr(averaging, attribute)
-    with pytest.raises(InputError, match=f"`{attribute}` of a {type(averaging).__name__}.*make a new optimizer"):
+    with pytest.raises(InputError, match=f"`{attribute}` of this {type(averaging).__name__}.*make a new optimizer"):
         setattr(averaging, attribute, 0.25)
     assert getattr(averaging, attribute) == before
 
@@ -59,29 +60,54 @@ def test_a_rules_numbers_are_set_through_the_hyperparameters():
 
 
 class Returns(GradientTransform):
-    def __init__(self, returned):
-        super().__init__()
-        self.returned = returned
+    returned = None
 
     def transform(self, gradients, variables):
-        return self.returned(gradients)
+        return type(self).returned(gradients)
 
 
+@pytest.mark.backend
 @pytest.mark.parametrize(
-    ("returned", "received"),
-    [(lambda g: g[:1], "1"), (lambda g: None, "None"), (lambda g: (one for one in g), "generator")],
-    ids=["too few", "nothing", "a generator"],
+    ("returned", "message"),
+    [
+        (lambda g: g[:1], "must return a list.*2 variables. Received: 1"),
+        (lambda g: None, "must return a list.*Received: None"),
+        (lambda g: (one for one in g), "must return a list.*generator"),
+        (lambda g: [g[0], None], r"must return gradients in the shapes.*Expected for v1: \(2,\). Received: None"),
+        (lambda g: [g[0], keras.ops.sum(g[1])], r"Expected for v1: \(2,\). Received: shape \(\)"),
+        (lambda g: [g[0][:1], g[1]], r"Expected for v0: \(2,\). Received: shape \(1,\)"),
+    ],
+    ids=["too few", "nothing", "a generator", "a None", "a scalar", "another shape"],
 )
 @pytest.mark.parametrize("of_a_group", [False, True], ids=["optimizer", "group"])
-def test_a_transform_that_loses_gradients_is_named(returned, received, of_a_group):
-    transform = Returns(returned)
-    groups = [ParameterGroup("v", gradient_transforms=[transform])] if of_a_group else []
-    optimizer = ComposedOptimizer(K.SGD(0.1), [] if of_a_group else [transform], groups)
+def test_a_transform_that_spoils_gradients_is_named(monkeypatch, returned, message, of_a_group):
+    monkeypatch.setattr(Returns, "returned", staticmethod(returned))
+    groups = [ParameterGroup("v", gradient_transforms=[Returns()])] if of_a_group else []
+    optimizer = ComposedOptimizer(K.SGD(0.1), [] if of_a_group else [Returns()], groups)
     variables = [keras.Variable(np.ones(2), name=f"v{index}") for index in range(2)]
-    with pytest.raises(
-        InputError, match=f"`transform` of Returns must return a list.*2 variables. Received: .*{received}"
-    ):
+    with pytest.raises(InputError, match=f"`transform` of Returns .*{message}"):
         optimizer.apply([keras.ops.ones(2)] * 2, variables)
+
+
+def test_a_part_that_would_lose_its_argument_when_saved_is_refused():
+    class Scale(GradientTransform):
+        def __init__(self, factor=1.0):
+            super().__init__()
+            self.factor = factor
+
+    with pytest.raises(InputError, match="`get_config` of Scale must return factor"):
+        ComposedOptimizer(K.SGD(0.1), [Scale(0.5)])
+    with pytest.raises(InputError, match="`get_config` of Scale must return factor"):
+        ParameterGroup("a", gradient_transforms=[Scale(0.5)])
+
+
+def test_a_part_that_does_not_call_its_base_is_refused():
+    class Forgetful(GradientTransform):
+        def __init__(self):
+            pass
+
+    with pytest.raises(InputError, match=r"`__init__` of Forgetful must call `super\(\).__init__\(\)`"):
+        ComposedOptimizer(K.SGD(0.1), [Forgetful()])
 
 
 def test_they_are_shown_as_they_are_made():

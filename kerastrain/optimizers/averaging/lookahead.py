@@ -49,6 +49,9 @@ class Lookahead(WeightAveraging):
             decay_schedule = number("decay_schedule", decay_schedule, minimum=0, maximum=1)
         self.decay_schedule = decay_schedule
 
+    def first_update(self) -> int:
+        return self.every_steps
+
     def due(self, update: Any) -> Any:
         return keras.ops.equal(update % self.every_steps, 0)
 

@@ -45,6 +45,9 @@ class PolyakAveraging(WeightAveraging):
         self.start_step = whole_number("start_step", start_step, minimum=0)
         self.power = number("power", power, minimum=0)
 
+    def first_update(self) -> int:
+        return self.start_step + 1
+
     def decay_at(self, update: Any) -> Any:
         count = nth(update, self.start_step)
         return (count - 1) / (count + self.power)

@@ -44,6 +44,9 @@ class StochasticWeightAveraging(WeightAveraging):
         self.every_steps = whole_number("every_steps", every_steps)
         self.start_step = whole_number("start_step", start_step, minimum=1 - self.every_steps)
 
+    def first_update(self) -> int:
+        return self.start_step + self.every_steps
+
     def due(self, update: Any) -> Any:
         since = update - self.start_step
         snapshot = keras.ops.logical_and(since > 0, keras.ops.equal(since % self.every_steps, 0))

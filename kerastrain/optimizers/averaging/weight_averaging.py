@@ -33,6 +33,10 @@ class WeightAveraging(SlotPart):
         """How much of the average stays, in [0, 1]."""
         raise NotImplementedError
 
+    def first_update(self) -> int:
+        """The number of updates after which the averages are more than a copy of the weights."""
+        return 1
+
     def before_update(self, iterations: Any, variables: Sequence[keras.Variable]) -> None:
         """Called with all trainable variables before they are updated."""
 

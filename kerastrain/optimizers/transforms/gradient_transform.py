@@ -14,7 +14,8 @@ class GradientTransform(SlotPart):
     """A function of all gradients of a step, with its state in optimizer variables; slot 1 of `ComposedOptimizer`.
 
     A subclass defines `transform`, and where it has them `hyperparameter_values` and `build`. Register it with
-    `keras.saving.register_keras_serializable` and return its arguments from `get_config`, so that it is saved.
+    `keras.saving.register_keras_serializable` and return its arguments from `get_config`, so that it is saved. It must
+    return gradients in the shapes of the variables.
 
     Example, gradients of which only the sign is kept:
 
@@ -66,5 +67,13 @@ def transformed(
                 f"`transform` of {type(transform).__name__} must return a list of one gradient for each of the "
                 f"{len(found)} variables. Received: {received}."
             )
+        for gradient, variable in zip(returned, variables, strict=True):
+            if tuple(getattr(gradient, "shape", (None,))) != tuple(variable.shape):
+                received = "None" if gradient is None else f"shape {tuple(getattr(gradient, 'shape', ()))}"
+                raise InputError(
+                    f"`transform` of {type(transform).__name__} must return gradients in the shapes of the variables. "
+                    f"Expected for {getattr(variable, 'path', variable.name)}: {tuple(variable.shape)}. "
+                    f"Received: {received}."
+                )
         found = list(returned)
     return found
