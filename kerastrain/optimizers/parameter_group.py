@@ -120,7 +120,7 @@ class ParameterGroup:
         names = ", ".join(item.__name__ if isinstance(item, type) else item.name for item in chosen)
         variables: dict[int, keras.Variable] = {}
         for item in chosen:
-            meant = [
+            meant: list[Any] = [
                 layer
                 for layer in all_layers(model)
                 if layer is item or (isinstance(item, type) and isinstance(layer, item))
