@@ -16,7 +16,7 @@ def main() -> None:
         text += ["", *throughput(json.loads((RESULTS / "throughput.json").read_text(encoding="utf-8")))]
     if (RESULTS / "optimizer_cost.jsonl").exists():
         text += ["", *optimizer_cost(lines_of("optimizer_cost.jsonl"))]
-    text += ["", *examples(lines_of("optimizer_examples.jsonl"))]
+    text += ["", *examples(lines_of("examples.jsonl"))]
     (RESULTS / "README.md").write_text("\n".join(text) + "\n", encoding="utf-8")
 
 
@@ -124,9 +124,9 @@ def optimizer_cost(rows: list[dict[str, Any]]) -> list[str]:
 def examples(rows: list[dict[str, Any]]) -> list[str]:
     """Where the examples' figures are, and how long they took."""
     lines = [
-        "## Examples of optimizers",
+        "## Examples",
         "",
-        "Every number is in `optimizer_examples.jsonl`; times on a machine that other work shared.",
+        "Every number is in `examples.jsonl`; times on a machine that other work shared.",
         "",
         "| command | seeds | data | seconds | figure |",
         "|---|---|---|---|---|",
@@ -135,8 +135,8 @@ def examples(rows: list[dict[str, Any]]) -> list[str]:
         name = pathlib.Path(row["command"].split()[1]).stem
         seeds = ", ".join(map(str, row["seeds"]))
         data = row.get("data", "none or synthetic")
-        figure = f"[{name}.png](../../docs/figures/{name}.png)"
-        lines.append(f"| `{row['command']}` | {seeds} | {data} | {row['seconds']:.0f} | {figure} |")
+        figures = ", ".join(f"[{one}.png](../../docs/figures/{one}.png)" for one in row.get("figures", [name]))
+        lines.append(f"| `{row['command']}` | {seeds} | {data} | {row['seconds']:.0f} | {figures} |")
     return lines
 
 

@@ -4,13 +4,18 @@ from typing import Any
 
 import keras
 
+from kerastrain import losses
+from kerastrain._core.keras_layers import all_layers
 from kerastrain.experiments.batches import Batches
 from kerastrain.experiments.execution import Execution, choose_execution, choose_precision, policy_name
 from kerastrain.experiments.optimizer_parts import build_optimizer
 from kerastrain.experiments.prepare import PreparedData
 from kerastrain.experiments.preprocess_parts import PREPROCESSORS
 from kerastrain.experiments.recipe import Recipe
+from kerastrain.initializers import LSUV
 from kerastrain.topologies import TOPOLOGIES
+
+_ADAPTED_ON = 512
 
 
 def build(recipe: Recipe, data: PreparedData) -> keras.Model:
@@ -42,6 +47,7 @@ def build_for_execution(recipe: Recipe, data: PreparedData) -> tuple[keras.Model
     finally:
         keras.config.set_dtype_policy(before)
     batches = training_batches(recipe, data)
+    _adapt_initializers(model, data)
     whole = training.strategy == "full_batch"
     accumulated = len(batches) if whole else recipe.optimizer.gradient_accumulation_steps or 1
     optimizer = build_optimizer(
@@ -62,12 +68,23 @@ def build_for_execution(recipe: Recipe, data: PreparedData) -> tuple[keras.Model
     )
     model.compile(
         optimizer=optimizer,
-        loss=loss_of(recipe.task),
+        loss=loss_of(recipe.task, training.label_smoothing),
         metrics=metrics_of(recipe.task),
         steps_per_execution=execution.steps_per_execution,
         jit_compile=execution.jit,
     )
     return model, execution
+
+
+def _adapt_initializers(model: keras.Model, data: PreparedData) -> None:
+    """Scale the layers that start by LSUV on some training samples."""
+    found = [getattr(layer, "kernel_initializer", None) for layer in all_layers(model)]
+    lsuv = next((initializer for initializer in found if isinstance(initializer, LSUV)), None)
+    if lsuv is not None:
+        inputs = data.train[0]
+        several = isinstance(inputs, dict)
+        some = {key: array[:_ADAPTED_ON] for key, array in inputs.items()} if several else inputs[:_ADAPTED_ON]
+        lsuv.adapt(model, some)
 
 
 def step_samples(recipe: Recipe) -> int:
@@ -94,10 +111,12 @@ def _extra_inputs(data: PreparedData) -> dict[str, Any]:
     return {"histogram_size": inputs["histogram"].shape[1]} if isinstance(inputs, dict) else {}
 
 
-def loss_of(task: str) -> keras.losses.Loss:
+def loss_of(task: str, label_smoothing: float = 0.0) -> keras.losses.Loss:
     """The loss of a task, from probabilities and labels as the datasets give them."""
     if task == "multilabel":
-        return keras.losses.BinaryCrossentropy()
+        return keras.losses.BinaryCrossentropy(label_smoothing=label_smoothing)
+    if label_smoothing:
+        return losses.SparseCategoricalCrossentropy(label_smoothing)
     return keras.losses.SparseCategoricalCrossentropy()
 
 

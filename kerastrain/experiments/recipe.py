@@ -14,6 +14,7 @@ from pydantic import Field, PlainValidator
 from kerastrain._core import dotted_path, problems, yaml_document
 from kerastrain._core.errors import InputError, closest
 from kerastrain._core.registry import (
+    Fraction,
     NonNegativeInt,
     PositiveInt,
     problem,
@@ -86,6 +87,7 @@ class Training(_Section):
 
     strategy: `mini_batch`; `sequential`, one sample a step; `full_batch`, one update an epoch from the gradient of the
     whole training set, accumulated over batches of at most `batch_size`, since a whole data set does not fit in memory.
+    label_smoothing: the share of each label that is spread over all classes; the logged losses have it in them.
     """
 
     strategy: Literal["mini_batch", "sequential", "full_batch"] = "mini_batch"
@@ -95,6 +97,7 @@ class Training(_Section):
     steps_per_execution: Literal["auto"] | PositiveInt = "auto"
     jit: Literal["auto"] | bool = "auto"
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    label_smoothing: Fraction = 0.0
 
 
 class Recipe(_Section):

@@ -71,7 +71,9 @@ class Trained:
             plain["task"] = "multilabel" if self.form == "pairs" else "multiclass"
             recipe = from_document(yaml_document.Document("--data", plain, {}))
             if not self.model.compiled:
-                self.model.compile(loss=loss_of(recipe.task), metrics=metrics_of(recipe.task))
+                self.model.compile(
+                    loss=loss_of(recipe.task, recipe.training.label_smoothing), metrics=metrics_of(recipe.task)
+                )
         prepared = prepare(recipe)
         if prepared.input_shape != self._image_shape or len(prepared.class_names) != self.classes:
             raise InputError(

@@ -1,5 +1,44 @@
 """Layers that Keras lacks, and what belongs to layers."""
 
-from kerastrain.layers.normalization import recalibrate
+from kerastrain.layers.activations import GELU, Maxout, PReLU, StochasticGELU
+from kerastrain.layers.core import TiedDense
+from kerastrain.layers.normalization import GhostBatchNormalization, TextbookBatchNormalization, recalibrate
+from kerastrain.layers.preprocessing import (
+    MeanCentering,
+    MinMaxScaling,
+    NonNegativeShift,
+    PCAWhitening,
+    TestTimeAugmentation,
+    ZCAWhitening,
+)
+from kerastrain.layers.regularization import (
+    DropBlock2D,
+    DropConnect,
+    StochasticDepth,
+    TextbookDropout,
+    VariableRateDropout,
+    mc_predict,
+)
 
-__all__ = ["recalibrate"]
+__all__ = [
+    "GELU",
+    "DropBlock2D",
+    "DropConnect",
+    "GhostBatchNormalization",
+    "Maxout",
+    "MeanCentering",
+    "MinMaxScaling",
+    "NonNegativeShift",
+    "PCAWhitening",
+    "PReLU",
+    "StochasticDepth",
+    "StochasticGELU",
+    "TestTimeAugmentation",
+    "TextbookBatchNormalization",
+    "TextbookDropout",
+    "TiedDense",
+    "VariableRateDropout",
+    "ZCAWhitening",
+    "mc_predict",
+    "recalibrate",
+]

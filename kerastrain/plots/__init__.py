@@ -1,8 +1,9 @@
 """Numbers in, matplotlib `Figure` out. Nothing else in the package draws."""
 
+from kerastrain.plots.activations import activations
 from kerastrain.plots.comparison import comparison
 from kerastrain.plots.curves import curves
 from kerastrain.plots.paths import paths
 from kerastrain.plots.schedules import schedules
 
-__all__ = ["comparison", "curves", "paths", "schedules"]
+__all__ = ["activations", "comparison", "curves", "paths", "schedules"]

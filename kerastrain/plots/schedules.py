@@ -10,9 +10,9 @@ import numpy as np
 
 from kerastrain._core.checks import boolean, number, whole_number
 from kerastrain._core.errors import InputError
+from kerastrain.plots.dress import COLORS, dress
 
 _POINTS = 1000
-_COLORS = ("#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#17becf", "#8c564b", "#e377c2")
 _STYLES = ("-", "--", ":", "-.")
 
 
@@ -47,11 +47,17 @@ def schedules(named: Mapping[str, Any], steps: int, *, title: str = "", log: boo
     figure = matplotlib.figure.Figure(figsize=(8.4, max(3.8, 0.5 + 0.26 * len(given))), layout="constrained")
     axes = figure.add_subplot()
     for index, (name, schedule) in enumerate(given.items()):
-        style = _STYLES[index // len(_COLORS) % len(_STYLES)]
+        style = _STYLES[index // len(COLORS) % len(_STYLES)]
         marker = "o" if len(where) == 1 else None  # A line through one point is invisible.
-        color = _COLORS[index % len(_COLORS)]
+        color = COLORS[index % len(COLORS)]
         axes.plot(where, _rates(schedule, where), style, label=name, color=color, marker=marker, linewidth=1.6)
-    _dress(axes, title, log)
+    if log:
+        axes.set_yscale("log", nonpositive="mask")
+    else:
+        axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))  # A constant would be drawn on an axis of rounding errors.
+    dress(axes, title, "step", "learning rate")
+    axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
+    axes.margins(x=0.01)
     axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure
 
@@ -60,20 +66,6 @@ def _checked(name: Any, schedule: Any) -> Any:
     if isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
         return schedule
     return number(f"named[{name!r}]", schedule, remedy="Or pass a schedule; a number is a constant rate.")
-
-
-def _dress(axes: Any, title: str, log: bool) -> None:
-    if log:
-        axes.set_yscale("log", nonpositive="mask")
-    else:
-        axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))  # A constant would be drawn on an axis of rounding errors.
-    axes.set_title(title)
-    axes.set_xlabel("step")
-    axes.set_ylabel("learning rate")
-    axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
-    axes.margins(x=0.01)
-    axes.grid(alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
 
 
 def _rates(schedule: Any, steps: np.ndarray) -> np.ndarray:

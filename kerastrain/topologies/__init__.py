@@ -1,6 +1,6 @@
 """Example topologies: functions that return an uncompiled Keras model with named layers."""
 
-from kerastrain.topologies import keras_components as keras_components
+from kerastrain.topologies import component_names as component_names
 from kerastrain.topologies import registration as registration
 from kerastrain.topologies.catalog import DATA_FORMS, TASKS, TOPOLOGIES, describe
 from kerastrain.topologies.components import ACTIVATIONS, DROPOUTS, INITIALIZERS, NORMALIZATIONS, REGULARIZERS
@@ -13,6 +13,7 @@ from kerastrain.topologies.multi_input import multi_input
 from kerastrain.topologies.multi_label import multi_label
 from kerastrain.topologies.residual import residual
 from kerastrain.topologies.voting_ensemble import VotingEnsemble, members
+from kerastrain.topologies.voting_ensemble_of import voting_ensemble_of
 from kerastrain.topologies.voting_layer import VotingLayer
 
 __all__ = [
@@ -37,4 +38,5 @@ __all__ = [
     "multi_input",
     "multi_label",
     "residual",
+    "voting_ensemble_of",
 ]

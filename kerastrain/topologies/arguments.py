@@ -47,6 +47,16 @@ def image_shape(input_shape: Any, *, divisions: int = 0, rank: int | None = 3) -
     return shape
 
 
+def still_images(x: keras.KerasTensor) -> keras.KerasTensor:
+    """`x`, when it is a stack of images after the preprocessing layers. Raises InputError otherwise."""
+    if len(x.shape) != 4:
+        raise InputError(
+            "`preprocessing` must leave images (batch, height, width, channels) to a network of convolutions. "
+            f"Received: shape {tuple(x.shape)}. Use `zca_whitening` in place of `pca_whitening`."
+        )
+    return x
+
+
 def image_layers(input_shape: tuple[int, ...], preprocessing: Any) -> tuple[keras.KerasTensor, list[keras.Layer]]:
     """The model's input `image`, and the layers of `preprocessing`, checked, for one model to apply to it in order.
 

@@ -17,6 +17,8 @@ from pydantic import Field
 
 from kerastrain._core.errors import InputError
 from kerastrain._core.registry import Registry, component
+from kerastrain.initializers import Dirac
+from kerastrain.layers import DropConnect
 from kerastrain.topologies.seeds import derived_seed
 
 ACTIVATIONS = Registry("activation")
@@ -61,6 +63,13 @@ def activation(value: Activation, name: str, seed: int | None = None, *, spatial
     return _made(ACTIVATIONS, value, name=name, seed=derived_seed(seed, name), shared_axes=axes)
 
 
+def pieces(value: Activation) -> int:
+    """How many features the activation makes one of: `maxout` several, any other one."""
+    if value is None or callable(value) or _kind(ACTIVATIONS, value) != "maxout":
+        return 1
+    return int(ACTIVATIONS.arguments(dict(value) if isinstance(value, Mapping) else value)[1]["pieces"])
+
+
 def normalization(value: Normalization, name: str, *, channels: int) -> keras.Layer | None:
     """A new normalization layer called `name` for `channels` features on the last axis; None for None."""
     if value is None:
@@ -76,7 +85,7 @@ def normalization(value: Normalization, name: str, *, channels: int) -> keras.La
 
 def dropout(value: Dropout, name: str, seed: int | None = None, *, spatial: bool = False) -> keras.Layer | None:
     """A new dropout layer called `name`; None for None. `spatial` says whether its input is a stack of feature maps."""
-    if value is None:
+    if value is None or _kind(DROPOUTS, value) == "drop_connect":
         return None
     layer = _made(DROPOUTS, value, name=name, seed=derived_seed(seed, name))
     expected = getattr(layer.input_spec, "ndim", None)
@@ -88,11 +97,33 @@ def dropout(value: Dropout, name: str, seed: int | None = None, *, spatial: bool
     return layer
 
 
-def initializer(value: Initializer, name: str, seed: int | None = None) -> keras.initializers.Initializer:
+def connected(value: Dropout, layer: keras.Layer, seed: int | None = None) -> keras.Layer:
+    """`layer`, within a `DropConnect` where that is the dropout that is asked for."""
+    if value is None or _kind(DROPOUTS, value) != "drop_connect":
+        return layer
+    arguments = DROPOUTS.arguments(dict(value) if isinstance(value, Mapping) else value)[1]
+    name = f"{layer.name}_drop_connect"
+    return DropConnect(layer, **arguments, seed=derived_seed(seed, name), name=name)
+
+
+def initializer(
+    value: Initializer, name: str, seed: int | None = None, *, spatial: bool = False, hidden: bool = True
+) -> keras.initializers.Initializer:
     """A new initializer for the weight `name`, seeded from `seed` and `name`.
 
-    A Keras initializer is copied; one that was made with a seed of its own keeps it.
+    A Keras initializer is copied; one that was made with a seed of its own keeps it. `spatial` says whether the weight
+    is the kernel of a convolution, `hidden` whether there are layers behind it: the head of a network whose
+    convolutions start as the identity takes what that one has for the rest.
     """
+    made = _initializer(value, name, seed)
+    if not isinstance(made, Dirac) or spatial:
+        return made
+    if hidden or made.rest is None:
+        raise InputError(f"`initializer`: `dirac` is for convolutions, and `{name}` is none. Use `orthogonal` there.")
+    return made.rest
+
+
+def _initializer(value: Initializer, name: str, seed: int | None) -> keras.initializers.Initializer:
     if isinstance(value, keras.initializers.Initializer):
         config = value.get_config()
         if "seed" in config and config["seed"] is None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import keras
 
 from kerastrain._core.checks import whole_number
-from kerastrain.topologies.arguments import image_layers, image_shape, whole_numbers
+from kerastrain.topologies.arguments import image_layers, image_shape, still_images, whole_numbers
 from kerastrain.topologies.parts import Parts, through
 
 
@@ -29,7 +29,7 @@ def image_features(
     blocks = whole_number("blocks", blocks)
     shape = image_shape(input_shape, divisions=len(widths) - 1)
     inputs, raw_layers = image_layers(shape, preprocessing)
-    x = through(inputs, raw_layers)
+    x = still_images(through(inputs, raw_layers))
     for stage, width in enumerate(widths, start=1):
         if stage > 1:
             x = keras.layers.MaxPooling2D(name=f"stage{stage - 1}_pooling")(x)

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from kerastrain._core.checks import whole_number
+from kerastrain._core.errors import InputError
 from kerastrain.topologies.components import (
     Activation,
     Dropout,
@@ -14,9 +15,11 @@ from kerastrain.topologies.components import (
     Normalization,
     Regularizer,
     activation,
+    connected,
     dropout,
     initializer,
     normalization,
+    pieces,
     regularizer,
 )
 
@@ -38,11 +41,11 @@ class Parts:
 
     def dense(self, units: int, name: str) -> list[keras.Layer]:
         """Dense, normalization, activation, dropout: the last three where they are asked for."""
-        norm = normalization(self.normalization, f"{name}_normalization", channels=units)
+        features = units * pieces(self.activation)
+        norm = normalization(self.normalization, f"{name}_normalization", channels=features)
+        kernel = self._kernel(f"{name}_dense")
         layers = [
-            keras.layers.Dense(
-                units, use_bias=not _centers(norm), name=f"{name}_dense", **self._kernel(f"{name}_dense")
-            ),
+            self._connected(keras.layers.Dense(features, use_bias=not _centers(norm), name=f"{name}_dense", **kernel)),
             norm,
             activation(self.activation, f"{name}_activation", self.seed),
             dropout(self.dropout, f"{name}_dropout", self.seed),
@@ -50,15 +53,33 @@ class Parts:
         return [layer for layer in layers if layer is not None]
 
     def convolution(
-        self, width: int, block: str, number: int, *, size: int = 3, strides: int = 1, padding: str = "same"
+        self,
+        width: int,
+        block: str,
+        number: int,
+        *,
+        size: int = 3,
+        strides: int = 1,
+        padding: str = "same",
+        zero_scale: bool = False,
     ) -> list[keras.Layer]:
-        """A convolution and its normalization, the `number`-th of `block`."""
+        """A convolution and its normalization, the `number`-th of `block`, in front of an activation of `width`.
+
+        With `zero_scale` the normalization starts at the scale 0, so that what ends with it starts as 0.
+        """
         name = f"{block}_convolution{number}"
-        norm = normalization(self.normalization, f"{block}_normalization{number}", channels=width)
+        features = width * pieces(self.activation)
+        norm = normalization(self.normalization, f"{block}_normalization{number}", channels=features)
+        if zero_scale:
+            if not getattr(norm, "scale", False):
+                raise InputError("`zero_gamma` needs a `normalization` with a scale, such as `batch`.")
+            norm.gamma_initializer = keras.initializers.Zeros()  # type: ignore[union-attr]
         kernel = self._kernel(name, spatial=True)
         layers = [
-            keras.layers.Conv2D(
-                width, size, strides=strides, padding=padding, use_bias=not _centers(norm), name=name, **kernel
+            self._connected(
+                keras.layers.Conv2D(
+                    features, size, strides=strides, padding=padding, use_bias=not _centers(norm), name=name, **kernel
+                )
             ),
             norm,
         ]
@@ -78,13 +99,17 @@ class Parts:
         """`head`, dense, and `probabilities`, which is float32 also under a mixed precision policy."""
         classes = whole_number("classes", classes, minimum=2 if output == "softmax" else 1)
         return [
-            keras.layers.Dense(classes, name="head", **self._kernel("head")),
+            keras.layers.Dense(classes, name="head", **self._kernel("head", hidden=False)),
             keras.layers.Activation(output, dtype="float32", name="probabilities"),
         ]
 
-    def _kernel(self, name: str, *, spatial: bool = False) -> dict[str, Any]:
+    def _connected(self, layer: keras.Layer) -> keras.Layer:
+        return connected(self.dropout, layer, self.seed)
+
+    def _kernel(self, name: str, *, spatial: bool = False, hidden: bool = True) -> dict[str, Any]:
+        path = f"{name}/kernel"
         return {
-            "kernel_initializer": initializer(self.initializer, f"{name}/kernel", self.seed),
+            "kernel_initializer": initializer(self.initializer, path, self.seed, spatial=spatial, hidden=hidden),
             "kernel_regularizer": regularizer(self.regularizer, f"{name}/kernel", spatial=spatial),
         }
 

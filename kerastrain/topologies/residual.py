@@ -6,12 +6,14 @@ from typing import Annotated
 import keras
 from pydantic import AfterValidator
 
-from kerastrain._core.checks import whole_number
+from kerastrain._core.checks import number, whole_number
 from kerastrain._core.errors import InputError
-from kerastrain._core.registry import PositiveInt
-from kerastrain.topologies.arguments import image_layers, image_shape
-from kerastrain.topologies.components import Activation, Dropout, Initializer, Normalization, Regularizer
+from kerastrain._core.registry import Fraction, PositiveInt
+from kerastrain.layers import StochasticDepth
+from kerastrain.topologies.arguments import image_layers, image_shape, still_images
+from kerastrain.topologies.components import Activation, Dropout, Initializer, Normalization, Regularizer, pieces
 from kerastrain.topologies.parts import Parts, through
+from kerastrain.topologies.seeds import derived_seed
 
 
 def checked_depth(depth: int) -> int:
@@ -35,6 +37,8 @@ def residual(
     normalization: Normalization = "batch",
     dropout: Dropout = None,
     regularizer: Regularizer = None,
+    stochastic_depth: Fraction = 0.0,
+    zero_gamma: bool = False,
     input_shape: Sequence[int] = (32, 32, 3),
     classes: int = 10,
     preprocessing: Sequence[keras.Layer] = (),
@@ -57,6 +61,10 @@ def residual(
         dropout: between the two convolutions of each block, as in wide residual networks (Zagoruyko and Komodakis,
             2016, arXiv 1605.07146); a rate in [0, 1), a name of `DROPOUTS` in a mapping, or None as in the paper.
         regularizer: of every kernel; the paper's weight decay of 1e-4 adds `0.5e-4 * sum(w ** 2)` to the loss.
+        stochastic_depth: the rate at which samples skip the last block's branch, in [0, 1); earlier blocks are skipped
+            less, by `StochasticDepth.linear_rate`. 0 for never.
+        zero_gamma: whether the last normalization of each branch starts at the scale 0, so that every block starts as
+            the identity (Goyal et al., 2017, arXiv 1706.02677, section 5.1).
         input_shape: `(height, width, channels)`.
         classes: number of classes, at least 2.
         preprocessing: layers applied to the raw image in the model, such as `keras.layers.Rescaling(1 / 255)`.
@@ -79,24 +87,42 @@ def residual(
     """
     width = whole_number("width", width)
     blocks = (checked_depth(depth) - 2) // 6
+    skipped = number("stochastic_depth", stochastic_depth, minimum=0, below=1)
+    if pieces(activation) > 1:
+        raise InputError(
+            "`activation`: `maxout` leaves fewer features than it gets, and a residual sum needs as many. Use another, "
+            "or the topology `convnet`."
+        )
     parts = Parts(activation, initializer, normalization, dropout, regularizer, seed)
     inputs, raw_layers = image_layers(image_shape(input_shape, divisions=2), preprocessing)
-    x = through(inputs, raw_layers)
+    x = still_images(through(inputs, raw_layers))
     x = through(x, parts.convolution(width, "stem", 1))
     x = through(x, parts.spatial_activation("stem_activation1"))
     for stage in (1, 2, 3):
-        for number in range(1, blocks + 1):
-            halve = stage > 1 and number == 1
-            x = _block(x, parts, width * 2 ** (stage - 1), f"stage{stage}_block{number}", halve=halve)
+        for block in range(1, blocks + 1):
+            x = _block(
+                x,
+                parts,
+                width * 2 ** (stage - 1),
+                f"stage{stage}_block{block}",
+                halve=stage > 1 and block == 1,
+                skipped=StochasticDepth.linear_rate((stage - 1) * blocks + block, 3 * blocks, skipped),
+                zero_gamma=zero_gamma,
+            )
     x = keras.layers.GlobalAveragePooling2D(name="global_pooling")(x)
     return keras.Model(inputs, through(x, parts.head(classes)), name=name)
 
 
-def _block(x: keras.KerasTensor, parts: Parts, width: int, name: str, *, halve: bool) -> keras.KerasTensor:
+def _block(
+    x: keras.KerasTensor, parts: Parts, width: int, name: str, *, halve: bool, skipped: float, zero_gamma: bool
+) -> keras.KerasTensor:
     branch = through(x, _first_convolution(parts, width, name, halve=halve))
     branch = through(branch, parts.spatial_activation(f"{name}_activation1"))
     branch = through(branch, parts.spatial_dropout(f"{name}_dropout"))
-    branch = through(branch, parts.convolution(width, name, 2))
+    branch = through(branch, parts.convolution(width, name, 2, zero_scale=zero_gamma))
+    if skipped:
+        depth_name = f"{name}_stochastic_depth"
+        branch = StochasticDepth(skipped, seed=derived_seed(parts.seed, depth_name), name=depth_name)(branch)
     x = through(x, _shortcut(width - x.shape[-1], name)) if halve else x
     x = keras.layers.Add(name=f"{name}_sum")([branch, x])
     return through(x, parts.spatial_activation(f"{name}_activation2"))

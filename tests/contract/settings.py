@@ -8,10 +8,10 @@ from typing import Any
 class Row:
     """What a public name is, and the small arguments that make one of it where it makes something.
 
-    kind: topology, layer, model (a class that a topology makes), function, record (a class that holds data), class,
-        registry, table (a mapping), module, or a part of an optimizer: rule, schedule, transform, averaging, group,
-        optimizer; optimizer_parts.py makes an optimizer of each.
-    arguments: for a topology and a layer, the arguments of a small one.
+    kind: topology, layer, initializer, loss, model (a class that a topology makes), function, record (a class that
+        holds data), class, registry, table (a mapping), module, or a part of an optimizer: rule, schedule, transform,
+        averaging, group, optimizer; optimizer_parts.py makes an optimizer of each.
+    arguments: for a topology, the arguments of a small one; layer_parts.py makes the layers.
     """
 
     kind: str
@@ -22,6 +22,9 @@ SMALL_IMAGE = {"input_shape": (8, 8, 3), "classes": 3, "seed": 0}
 PARTS = {"activation": "gelu", "normalization": "batch", "dropout": 0.2, "regularizer": 1e-4}
 
 ROWS: dict[str, Row] = {
+    "activations.gelu": Row("function"),
+    "activations.maxout": Row("function"),
+    "activations.stochastic_gelu": Row("function"),
     "datasets.DATASETS": Row("registry"),
     "datasets.FORMS": Row("registry"),
     "datasets.ImageData": Row("record"),
@@ -34,6 +37,8 @@ ROWS: dict[str, Row] = {
     "datasets.own": Row("module"),
     "datasets.split": Row("function"),
     "datasets.synthetic": Row("module"),
+    "diagnostics.LayerSignal": Row("record"),
+    "diagnostics.signal_propagation": Row("function"),
     "experiments.AVERAGING": Row("registry"),
     "experiments.CALLBACKS": Row("registry"),
     "experiments.GRADIENT_TRANSFORMS": Row("registry"),
@@ -58,7 +63,31 @@ ROWS: dict[str, Row] = {
     "experiments.run_script": Row("function"),
     "experiments.shipped": Row("function"),
     "experiments.smoke": Row("function"),
+    "initializers.Dirac": Row("initializer"),
+    "initializers.FanInNormal": Row("initializer"),
+    "initializers.LSUV": Row("initializer"),
+    "initializers.PatchWhitening": Row("initializer"),
+    "layers.DropBlock2D": Row("layer"),
+    "layers.DropConnect": Row("layer"),
+    "layers.GELU": Row("layer"),
+    "layers.GhostBatchNormalization": Row("layer"),
+    "layers.Maxout": Row("layer"),
+    "layers.MeanCentering": Row("layer"),
+    "layers.MinMaxScaling": Row("layer"),
+    "layers.NonNegativeShift": Row("layer"),
+    "layers.PCAWhitening": Row("layer"),
+    "layers.PReLU": Row("layer"),
+    "layers.StochasticDepth": Row("layer"),
+    "layers.StochasticGELU": Row("layer"),
+    "layers.TestTimeAugmentation": Row("layer"),
+    "layers.TextbookBatchNormalization": Row("layer"),
+    "layers.TextbookDropout": Row("layer"),
+    "layers.TiedDense": Row("layer"),
+    "layers.VariableRateDropout": Row("layer"),
+    "layers.ZCAWhitening": Row("layer"),
+    "layers.mc_predict": Row("function"),
     "layers.recalibrate": Row("function"),
+    "losses.SparseCategoricalCrossentropy": Row("loss"),
     "optimizers.AdaptiveClip": Row("transform"),
     "optimizers.AddGradientNoise": Row("transform"),
     "optimizers.CentralizeGradients": Row("transform"),
@@ -94,12 +123,15 @@ ROWS: dict[str, Row] = {
     "optimizers.schedules.StepDecay": Row("schedule"),
     "optimizers.schedules.Triangle": Row("schedule"),
     "optimizers.schedules.Warmup": Row("schedule"),
+    "plots.activations": Row("function"),
     "plots.comparison": Row("function"),
     "plots.curves": Row("function"),
     "plots.paths": Row("function"),
     "plots.schedules": Row("function"),
     "preprocessing.flip_mask": Row("function"),
     "preprocessing.random_crop": Row("function"),
+    "regularizers.decoupled_weight_decay": Row("function"),
+    "regularizers.penalty_factor": Row("function"),
     "topologies.ACTIVATIONS": Row("registry"),
     "topologies.DATA_FORMS": Row("table"),
     "topologies.DROPOUTS": Row("registry"),
@@ -110,7 +142,7 @@ ROWS: dict[str, Row] = {
     "topologies.TASKS": Row("table"),
     "topologies.TOPOLOGIES": Row("registry"),
     "topologies.VotingEnsemble": Row("model"),
-    "topologies.VotingLayer": Row("layer", {"voting": "weighted", "weights": [1.0, 2.0], "name": "vote"}),
+    "topologies.VotingLayer": Row("layer"),
     "topologies.convnet": Row("topology", {"widths": [4, 8], "blocks": 1, **PARTS, **SMALL_IMAGE}),
     "topologies.describe": Row("function"),
     "topologies.ensemble": Row(
@@ -133,6 +165,7 @@ ROWS: dict[str, Row] = {
         "topology", {"widths": [4, 8], "blocks": 1, **PARTS, **SMALL_IMAGE, "input_shape": (8, 16, 3)}
     ),
     "topologies.residual": Row("topology", {"depth": 8, "width": 4, **PARTS, **SMALL_IMAGE}),
+    "topologies.voting_ensemble_of": Row("function"),
     "tuning.GridOracle": Row("class"),
     "tuning.RandomOracle": Row("class"),
     "tuning.SearchConfig": Row("record"),

@@ -70,7 +70,14 @@ def test_a_sequence_has_an_epoch_for_each_stage():
     assert [stage["epochs"] for stage in small.optimizer.learning_rate["stages"]] == [1, 1, None]
 
 
-@pytest.mark.parametrize("name", sorted(experiments.shipped()))
+# The others are slow, and trained by the examples of the same names, which CI runs.
+QUICK = ("mlp_functional", "mlp_sequential", "convnet")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in sorted(experiments.shipped())],
+)
 def test_every_shipped_recipe_trains_saves_and_evaluates(name, tmp_path):
     keras.utils.clear_session()
     recipe = experiments.smoke(experiments.load(name))

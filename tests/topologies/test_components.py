@@ -19,7 +19,7 @@ from kerastrain.topologies import (
 )
 from kerastrain.topologies.components import activation, dropout, initializer, normalization, regularizer
 
-X = np.linspace(-3, 3, 25, dtype=np.float32).reshape(5, 5)
+X = np.linspace(-3, 3, 24, dtype=np.float32).reshape(4, 6)
 IMAGES = np.random.default_rng(0).random((4, 4, 4, 3)).astype(np.float32)
 
 
@@ -41,6 +41,7 @@ FORMULAS = {
     "hard_tanh": lambda x: np.clip(x, -1, 1),
     "leaky_relu": lambda x: np.where(x > 0, x, 0.3 * x),
     "log_sigmoid": lambda x: np.log(_sigmoid(x)),
+    "maxout": lambda x: np.maximum(x[:, :3], x[:, 3:]),  # features k and k + units are one unit's
     "mish": lambda x: x * np.tanh(np.log1p(np.exp(x))),
     "prelu": lambda x: np.where(x > 0, x, 0.25 * x),
     "relu": lambda x: np.maximum(x, 0),
@@ -50,10 +51,15 @@ FORMULAS = {
     "silu": lambda x: x * _sigmoid(x),
     "softplus": lambda x: np.log1p(np.exp(x)),
     "softsign": lambda x: x / (1 + np.abs(x)),
+    "stochastic_gelu": lambda x: x * norm.cdf(x),  # at inference
     "tanh": np.tanh,
     "tanh_shrink": lambda x: x - np.tanh(x),
 }
-REQUIRED = {"dropout": {"rate": 0.5}, "spatial": {"rate": 0.5}, "gaussian": {"rate": 0.5}, "alpha": {"rate": 0.5}}
+REQUIRED = {
+    **{name: {"rate": 0.5} for name in DROPOUTS.names()},
+    **{name: {"strength": 5.0, "samples": 1000} for name in ("l1_textbook", "l2_textbook")},
+}
+FOR_IMAGES = ("spatial", "drop_block", "dirac")
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS.names())
@@ -68,9 +74,9 @@ def test_activations_are_their_formulas(name):
     ("argument", "kind"),
     [
         *[("activation", kind) for kind in ACTIVATIONS.names()],
-        *[("initializer", kind) for kind in INITIALIZERS.names()],
+        *[("initializer", kind) for kind in INITIALIZERS.names() if kind not in FOR_IMAGES],
         *[("normalization", kind) for kind in NORMALIZATIONS.names()],
-        *[("dropout", kind) for kind in DROPOUTS.names() if kind != "spatial"],
+        *[("dropout", kind) for kind in DROPOUTS.names() if kind not in FOR_IMAGES],
         *[("regularizer", kind) for kind in REGULARIZERS.names()],
     ],
 )
@@ -84,13 +90,16 @@ def test_every_part_builds_and_runs_in_an_mlp(argument, kind):
         assert float(sum(model.losses)) > 0
 
 
-@pytest.mark.parametrize("kind", NORMALIZATIONS.names() + DROPOUTS.names() + ["prelu", "l1", "l2", "l1_l2"])
+@pytest.mark.parametrize(
+    "kind", NORMALIZATIONS.names() + DROPOUTS.names() + ["prelu", "l1", "l2", "l1_l2", "dirac", "lsuv"]
+)
 def test_parts_build_and_run_in_convolutional_networks(kind):
     value = {"type": kind, **REQUIRED.get(kind, {})}
     registries = {
         "normalization": NORMALIZATIONS,
         "dropout": DROPOUTS,
         "activation": ACTIVATIONS,
+        "initializer": INITIALIZERS,
         "regularizer": REGULARIZERS,
     }
     argument = next(argument for argument, registry in registries.items() if kind in registry)
@@ -225,3 +234,77 @@ def test_parts_are_refused_with_their_argument(make, message):
 def test_dropout_of_feature_maps_stays_in_the_image_branch():
     model = multi_input(widths=[4], blocks=1, dropout={"type": "spatial", "rate": 0.5}, input_shape=(4, 4, 3))
     assert [layer.name for layer in model.layers if "dropout" in layer.name] == ["stage1_dropout"]
+
+
+def test_the_layer_in_front_of_maxout_is_wider():
+    model = convnet(
+        widths=[4, 6],
+        blocks=1,
+        activation={"type": "maxout", "pieces": 3},
+        normalization="batch",
+        input_shape=(8, 8, 3),
+    )
+    shapes = {layer.name: layer.output.shape[-1] for layer in model.layers}
+    assert (shapes["stage1_convolution1"], shapes["stage1_normalization1"], shapes["stage1_activation1"]) == (12, 12, 4)
+    assert shapes["stage2_convolution1"] == 18 and shapes["global_pooling"] == 6
+    dense = mlp_functional(layers=[5], activation="maxout", input_shape=(4, 4, 3))
+    assert dense.get_layer("layer1_dense").units == 10 and dense.get_layer("layer1_activation").output.shape[-1] == 5
+    with pytest.raises(InputError, match="`maxout` leaves fewer features than it gets"):
+        residual(depth=8, activation="maxout")
+
+
+def test_approximations_of_gelu_have_a_layer_of_ours_and_the_exact_one_is_keras():
+    assert type(activation("gelu", "here")) is keras.layers.Activation
+    sigmoid = activation({"type": "gelu", "approximate": "sigmoid"}, "here")
+    np.testing.assert_allclose(keras.ops.convert_to_numpy(sigmoid(X)), X * _sigmoid(1.702 * X), atol=1e-6)
+
+
+def test_drop_connect_is_around_every_hidden_layer():
+    model = convnet(widths=[4, 6], blocks=1, dropout={"type": "drop_connect", "rate": 0.5}, input_shape=(8, 8, 3))
+    names = [layer.name for layer in model.layers]
+    assert "stage1_convolution1_drop_connect" in names and "stage2_convolution1_drop_connect" in names
+    assert "head" in names and not any("dropout" in name for name in names)
+    paths = [weight.path for weight in model.trainable_weights]
+    assert "stage1_convolution1_drop_connect/stage1_convolution1/kernel" in paths
+    images = np.random.default_rng(0).random((4, 8, 8, 3)).astype(np.float32)
+    first, second = (keras.ops.convert_to_numpy(model(images, training=True)) for _ in range(2))
+    assert (first != second).any()
+    plain = convnet(widths=[4, 6], blocks=1, input_shape=(8, 8, 3))
+    plain.set_weights(model.get_weights())
+    np.testing.assert_allclose(
+        keras.ops.convert_to_numpy(model(images)), keras.ops.convert_to_numpy(plain(images)), rtol=1e-6
+    )
+
+
+def test_dirac_is_the_identity_in_convolutions_and_pytorchs_default_in_the_head():
+    model = convnet(widths=[8, 8], blocks=1, initializer="dirac", input_shape=(8, 8, 3), seed=0)
+    kernel = model.get_layer("stage2_convolution1").get_weights()[0]
+    expected = np.zeros((3, 3, 8, 8))
+    expected[1, 1] = np.eye(8)
+    np.testing.assert_array_equal(kernel, expected)
+    first, head = (model.get_layer(name).get_weights()[0] for name in ("stage1_convolution1", "head"))
+    np.testing.assert_array_equal(first[1, 1, :, :3], np.eye(3))
+    assert 0.15 < np.abs(first[..., 3:]).max() <= 27**-0.5 and 0.3 < np.abs(head).max() <= 8**-0.5
+    with pytest.raises(InputError, match="`dirac` is for convolutions, and `layer1_dense/kernel` is none"):
+        mlp_functional(layers=[4], initializer="dirac")
+
+
+def test_zero_gamma_makes_every_block_the_identity_at_the_start():
+    images = np.random.default_rng(0).random((4, 8, 8, 3)).astype(np.float32)
+    model = residual(depth=8, width=4, zero_gamma=True, input_shape=(8, 8, 3), seed=0)
+    for layer in model.layers:
+        if layer.name.endswith("normalization2"):
+            assert not layer.get_weights()[0].any()
+    # A block whose branch is 0 hands on what a ReLU has made non-negative before.
+    before, after = (model.get_layer(name).output for name in ("stem_activation1", "stage1_block1_activation2"))
+    left, right = keras.Model(model.inputs, [before, after])(images)
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(left), keras.ops.convert_to_numpy(right))
+    with pytest.raises(InputError, match="`zero_gamma` needs a `normalization` with a scale"):
+        residual(depth=8, zero_gamma=True, normalization=None)
+
+
+def test_stochastic_depth_rises_with_the_block():
+    model = residual(depth=14, width=4, stochastic_depth=0.3, input_shape=(8, 8, 3))
+    rates = [layer.rate for layer in model.layers if layer.name.endswith("stochastic_depth")]
+    np.testing.assert_allclose(rates, [0.05, 0.1, 0.15, 0.2, 0.25, 0.3])
+    assert not any("stochastic" in layer.name for layer in residual(depth=8, width=4).layers)

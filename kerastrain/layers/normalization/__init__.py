@@ -1,5 +1,7 @@
 """Normalization."""
 
+from kerastrain.layers.normalization.ghost_batch_normalization import GhostBatchNormalization
 from kerastrain.layers.normalization.recalibrate import recalibrate
+from kerastrain.layers.normalization.textbook_batch_normalization import TextbookBatchNormalization
 
-__all__ = ["recalibrate"]
+__all__ = ["GhostBatchNormalization", "TextbookBatchNormalization", "recalibrate"]

@@ -1,7 +1,6 @@
 """Batch normalization's statistics for weights that they were not gathered with."""
 
 import itertools
-from collections.abc import Iterable, Iterator
 from typing import Any
 
 import keras
@@ -9,6 +8,7 @@ import numpy as np
 
 from kerastrain._core.checks import whole_number
 from kerastrain._core.errors import InputError
+from kerastrain._core.input_batches import input_batches
 from kerastrain._core.keras_layers import all_layers
 
 
@@ -62,7 +62,7 @@ def recalibrate(model: keras.Model, data: Any, steps: int | None = None, batch_s
     try:
         for layer in layers:
             layer.momentum = 0.0  # The statistics are those of the last batch then.
-        for batch in itertools.islice(_batches(data, batch_size), steps):
+        for batch in itertools.islice(input_batches(data, batch_size), steps):
             model(batch, training=True)
             count += 1
             for layer, (mean, variance) in zip(layers, sums, strict=True):
@@ -77,25 +77,3 @@ def recalibrate(model: keras.Model, data: Any, steps: int | None = None, batch_s
         layer.moving_mean.assign(mean / count)
         layer.moving_variance.assign(variance / count)
     return len(layers)
-
-
-def _batches(data: Any, batch_size: int) -> Iterator[Any]:
-    if isinstance(data, keras.utils.PyDataset):
-        for index in range(data.num_batches or 0):
-            yield _inputs(data[index])
-    elif isinstance(data, dict):
-        samples = len(next(iter(data.values()))) if data else 0
-        for start in range(0, samples, batch_size):
-            yield {name: array[start : start + batch_size] for name, array in data.items()}
-    elif hasattr(data, "shape"):
-        for start in range(0, data.shape[0], batch_size):
-            yield data[start : start + batch_size]
-    elif isinstance(data, Iterable) and not isinstance(data, str):
-        for batch in data:
-            yield _inputs(batch)
-    else:
-        raise InputError(f"`data` must be arrays, a PyDataset or an iterable of batches. Received: {data!r}.")
-
-
-def _inputs(batch: Any) -> Any:
-    return batch[0] if isinstance(batch, tuple) else batch

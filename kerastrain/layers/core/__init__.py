@@ -1,0 +1,5 @@
+"""Layers with weights."""
+
+from kerastrain.layers.core.tied_dense import TiedDense
+
+__all__ = ["TiedDense"]
