@@ -81,11 +81,14 @@ class LSUV(keras.initializers.Orthogonal):
                     f"`{layer.name}` cannot be scaled: it must be a layer of `{model.name}` itself, not of one inside "
                     "it, with a kernel and an activation, as Dense and Conv2D. Give it keras.initializers.Orthogonal."
                 )
+        values = [x[tensor.name] for tensor in model.inputs] if isinstance(x, dict) else x
+        values = [values] if len(model.inputs) == 1 and not isinstance(values, list | tuple) else list(values)
         for layer in layers:
-            self._scale(layer, keras.Model(model.inputs, layer.input).predict(x, verbose=0))
+            # Called, not by `predict`, which would compile a program for each layer.
+            self._scale(layer, keras.Model(model.inputs, layer.input)(values, training=False))
         return self
 
-    def _scale(self, layer: keras.Layer, inputs: np.ndarray) -> None:
+    def _scale(self, layer: keras.Layer, inputs: Any) -> None:
         activation = layer.activation
         layer.activation = keras.activations.linear
         try:

@@ -31,7 +31,8 @@ def averaged_weights(model: keras.Model) -> Iterator[keras.Model]:
         The model.
 
     Raises:
-        InputError: there is nothing averaged, or not yet.
+        InputError: there is nothing averaged: no `averaging`, no update yet, or a `Lookahead` that has not written yet.
+            (The other averages follow the weights until they begin.)
         RuntimeError: at the end, when the model was trained within the context: what it learned there is discarded.
 
     Example:
@@ -57,7 +58,7 @@ def averaged_weights(model: keras.Model) -> Iterator[keras.Model]:
         )
     values = _averages(optimizer)
     if values is None:
-        first, made = _first_update(optimizer), int(keras.ops.convert_to_numpy(optimizer.iterations))
+        first, made = _first_update(optimizer), _updates(optimizer)
         why = "has no `averaging`"
         if first is not None:
             why = f"begins to average at update {first}, and has made {made}" if made else "has not made an update yet"
@@ -81,9 +82,12 @@ def averaged_weights(model: keras.Model) -> Iterator[keras.Model]:
 
 
 def has_averaged_weights(model: keras.Model) -> bool:
-    """Whether `averaged_weights` has something to give for `model`."""
+    """Whether the optimizer of `model` has begun to average: whether `averaged_weights` gives other weights."""
     optimizer = _optimizer(model)
-    return isinstance(optimizer, ComposedOptimizer | LookaheadOptimizer) and _averages(optimizer) is not None
+    if not isinstance(optimizer, ComposedOptimizer | LookaheadOptimizer):
+        return False
+    first = _first_update(optimizer)
+    return first is not None and _updates(optimizer) >= first
 
 
 def _optimizer(model: keras.Model) -> Any:
@@ -92,11 +96,15 @@ def _optimizer(model: keras.Model) -> Any:
 
 
 def _averages(optimizer: Any) -> list[Any] | None:
-    first = _first_update(optimizer)
-    if first is None or int(keras.ops.convert_to_numpy(optimizer.iterations)) < first:
+    first, made = _first_update(optimizer), _updates(optimizer)
+    if first is None or made == 0 or (made < first and not optimizer.averaging.follows):
         return None
     averages: list[Any] | None = optimizer.theta()
     return averages
+
+
+def _updates(optimizer: Any) -> int:
+    return int(keras.ops.convert_to_numpy(optimizer.iterations))
 
 
 def _first_update(optimizer: Any) -> int | None:

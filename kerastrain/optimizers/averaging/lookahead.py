@@ -1,7 +1,7 @@
 """Slow weights that the fast ones are reset to."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 
@@ -41,6 +41,8 @@ class Lookahead(WeightAveraging):
     Reference: Zhang, Lucas, Hinton and Ba, 2019, Lookahead optimizer: k steps forward, 1 step back, arXiv:1907.08610,
     algorithm 1; the schedule is Jordan's, 2024, arXiv:2404.00498.
     """
+
+    follows: ClassVar[bool] = False
 
     def __init__(self, every_steps: PositiveInt = 5, decay_schedule: UnitInterval | Any = 0.5) -> None:
         super().__init__()

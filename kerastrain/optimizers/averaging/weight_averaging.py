@@ -1,7 +1,7 @@
 """What every averaging of weights has in common."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 
@@ -16,6 +16,9 @@ class WeightAveraging(SlotPart):
     A subclass says by `due` at which updates the average moves, and by `decay_at` how much of it stays:
     `average <- d * average + (1 - d) * theta`. Updates are counted from 1.
     """
+
+    # Whether the averages are the weights until they begin, so that they can be used at any time.
+    follows: ClassVar[bool] = True
 
     def __init__(self) -> None:
         super().__init__()
