@@ -105,7 +105,8 @@ def _inverse_deviations(
     if flat.any():
         raise InputError(
             f"The data do not vary along {flat.sum()} of {len(vectors)} axes, which cannot be made to have variance 1. "
-            f"Received: epsilon={epsilon}. Set `epsilon` above {floor[flat].max():.1g}, or keep fewer `components`."
+            f"Received: epsilon={epsilon}. Set `epsilon` above {floor[flat].max():.1g}, better to a hundredth of the "
+            f"largest variance, {values.max() / 100:.1g}; or keep fewer axes by PCA."
         )
     inverse: np.ndarray = 1.0 / np.sqrt(lifted)
     return inverse

@@ -66,6 +66,17 @@ def test_the_statistics_are_the_mean_over_the_batches(data):
     assert model.get_layer("norm").momentum == 0.9
 
 
+def test_a_short_last_batch_counts_by_its_samples():
+    model = network()
+    recalibrate(model, samples(17), batch_size=8)  # 8, 8 and 1, whose variance is 0
+    kernel, bias = model.get_layer("dense").get_weights()
+    hidden = [np.float64(batch) @ kernel + bias for batch in np.split(samples(17), [8, 16])]
+    weights = np.array([8, 8, 1]) / 17
+    for found, moment in zip(statistics(model), (np.mean, np.var), strict=True):
+        wanted = sum(weight * moment(h, axis=0) for weight, h in zip(weights, hidden, strict=True))
+        np.testing.assert_allclose(found, wanted, rtol=1e-5)
+
+
 def test_steps_bound_the_batches():
     model = network()
     recalibrate(model, samples(), steps=2, batch_size=8)

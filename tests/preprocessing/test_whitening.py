@@ -103,7 +103,7 @@ def test_data_that_do_not_vary_along_an_axis_are_refused(whitening):
         whitening(matrix)
     message = str(error.value)
     assert message.startswith("The data do not vary along 1 of 5 axes, which cannot be made to have variance 1.")
-    assert "Received: epsilon=0.0. Set `epsilon` above " in message and "keep fewer `components`" in message
+    assert "Received: epsilon=0.0. Set `epsilon` above " in message and "keep fewer axes by PCA" in message
     assert np.isfinite(whitening(matrix, epsilon=1e-3)).all()
     w = pca_whitening_matrix(matrix, components=4)
     np.testing.assert_allclose(w.T @ matrix @ w, np.eye(4), atol=1e-9)

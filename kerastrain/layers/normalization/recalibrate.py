@@ -15,10 +15,10 @@ from kerastrain._core.keras_layers import all_layers
 def recalibrate(model: keras.Model, data: Any, steps: int | None = None, batch_size: int = 128) -> int:
     """Set the moving statistics of every `keras.layers.BatchNormalization` to those of the present weights.
 
-    `moving_mean` and `moving_variance` become the plain means, over the batches, of the batches' means and variances;
-    no weight is trained. Weights that were averaged (`averaged_weights`) or read from elsewhere have other activations
-    than those the statistics were gathered from, and answer wrongly with them: batch normalization is why an average of
-    good weights can be worth nothing. PyTorch has `swa_utils.update_bn`; Keras has nothing of the kind.
+    `moving_mean` and `moving_variance` become the means, over the batches, of the batches' means and variances, each
+    weighted by its samples; no weight is trained. Weights that were averaged (`averaged_weights`) or read from elsewhere
+    have other activations than those the statistics were gathered from, and answer wrongly with them: batch
+    normalization is why an average of good weights can be worth nothing. PyTorch has `swa_utils.update_bn`; Keras has nothing of the kind.
 
     The model is called in training mode, so dropout drops, as it did while training. Layers with `trainable=False` keep
     their statistics, which is what Keras means by it.
@@ -63,11 +63,14 @@ def recalibrate(model: keras.Model, data: Any, steps: int | None = None, batch_s
         for layer in layers:
             layer.momentum = 0.0  # The statistics are those of the last batch then.
         for batch in itertools.islice(input_batches(data, batch_size), steps):
+            samples = len(next(iter(batch.values())) if isinstance(batch, dict) else batch)
+            if samples == 0:
+                continue
             model(batch, training=True)
-            count += 1
+            count += samples
             for layer, (mean, variance) in zip(layers, sums, strict=True):
-                mean += keras.ops.convert_to_numpy(layer.moving_mean)
-                variance += keras.ops.convert_to_numpy(layer.moving_variance)
+                mean += samples * keras.ops.convert_to_numpy(layer.moving_mean).astype(np.float64)
+                variance += samples * keras.ops.convert_to_numpy(layer.moving_variance).astype(np.float64)
     finally:
         for layer, momentum in zip(layers, momentums, strict=True):
             layer.momentum = momentum

@@ -34,7 +34,7 @@ class StochasticDepth(keras.layers.Layer):
     State: the state of the random generator.
 
     Raises:
-        InputError: `rate` is not a number in [0, 1).
+        InputError: `rate` is not a number in [0, 1), or there are several inputs.
 
     Example:
 
@@ -63,6 +63,14 @@ class StochasticDepth(keras.layers.Layer):
         if block > blocks:
             raise InputError(f"`block` must be at most {blocks}, the number of blocks. Received: block={block}.")
         return block / blocks * number("last_rate", last_rate, minimum=0, below=1)
+
+    def build(self, input_shape: Any) -> None:
+        if input_shape and isinstance(input_shape[0], list | tuple):
+            raise InputError(
+                "StochasticDepth takes one tensor, the branch, and adds nothing: Add()([StochasticDepth(rate)(branch), "
+                f"shortcut]). Received: {len(input_shape)} tensors."
+            )
+        self.built = True
 
     def call(self, inputs: Any, training: bool = False) -> Any:
         inputs = keras.ops.cast(inputs, self.compute_dtype)  # Integers too, whose scale would be 1.

@@ -316,6 +316,15 @@ def test_not_adapted_is_an_error_and_not_nan(row, step, jit_compile):
         getattr(model, step)(*arguments, **options)
 
 
+@ONE
+def test_not_adapted_is_an_error_where_the_first_step_builds_the_model(row):
+    layer = ROWS[row][0]()
+    model = keras.Sequential([layer, keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    with pytest.raises(InputError, match=message(row, layer)):
+        model.fit(samples(), samples()[:, :1], verbose=0)
+
+
 @EVERY
 def test_not_adapted_is_an_error_when_called(row):
     layer = ROWS[row][0]()

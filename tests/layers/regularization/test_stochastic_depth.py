@@ -168,3 +168,10 @@ def test_bad_arguments_of_the_linear_rule_are_refused(arguments, message):
     with pytest.raises(InputError) as error:
         StochasticDepth.linear_rate(*arguments)
     assert str(error.value) == message
+
+
+@pytest.mark.parametrize("symbolic", [False, True])
+def test_a_shortcut_beside_the_branch_is_refused(symbolic):
+    inputs = keras.Input((3,)) if symbolic else np.ones((2, 3), np.float32)
+    with pytest.raises(InputError, match=r"takes one tensor, the branch.*Add\(\).*Received: 2 tensors"):
+        StochasticDepth(0.5)([inputs, inputs])
