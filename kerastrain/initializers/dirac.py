@@ -20,9 +20,9 @@ class Dirac(keras.initializers.Initializer):
     For `Conv1D`, `Conv2D` and `Conv3D` in one group, not for depthwise or grouped convolutions, whose kernels look like
     those of other layers. With `padding="same"` and stride 1 the layer starts as the identity, so that a deep network
     starts shallow. Filters beyond the number of inputs are 0, or drawn by `rest`; the CIFAR-10 speed records draw them
-    as PyTorch does, `rest=keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")`. `keras.initializers.Identity` is for
-    matrices only; `torch.nn.init.dirac_` is this, without `rest`, but for kernels of an even size: there its center is
-    `size // 2`, which shifts the input by one.
+    as PyTorch does, `rest=keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform")`.
+    `keras.initializers.Identity` is for matrices only; `torch.nn.init.dirac_` is this, without `rest`, but for kernels
+    of an even size: there its center is `size // 2`, which shifts the input by one.
 
     Args:
         gain: the number on the diagonal.

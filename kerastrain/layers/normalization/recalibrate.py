@@ -16,9 +16,10 @@ def recalibrate(model: keras.Model, data: Any, steps: int | None = None, batch_s
     """Set the moving statistics of every `keras.layers.BatchNormalization` to those of the present weights.
 
     `moving_mean` and `moving_variance` become the means, over the batches, of the batches' means and variances, each
-    weighted by its samples; no weight is trained. Weights that were averaged (`averaged_weights`) or read from elsewhere
-    have other activations than those the statistics were gathered from, and answer wrongly with them: batch
-    normalization is why an average of good weights can be worth nothing. PyTorch has `swa_utils.update_bn`; Keras has nothing of the kind.
+    weighted by its samples; no weight is trained. Weights that were averaged (`averaged_weights`) or read from
+    elsewhere have other activations than those the statistics were gathered from, and answer wrongly with them: batch
+    normalization is why an average of good weights can be worth nothing. PyTorch has `swa_utils.update_bn`; Keras has
+    nothing of the kind.
 
     The model is called in training mode, so dropout drops, as it did while training. Layers with `trainable=False` keep
     their statistics, which is what Keras means by it.
