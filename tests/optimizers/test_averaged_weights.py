@@ -253,7 +253,7 @@ def test_there_is_none_until_an_average_began(averaging, first):
     model.compile(optimizer, loss="mse")
     variable = model.trainable_variables[0]
     for update in range(1, 6):
-        optimizer.apply([keras.ops.ones_like(variable)], [variable])
+        optimizer.apply([keras.ops.ones(variable.shape)], [variable])
         assert has_averaged_weights(model) == (update >= first)
         if update < first and isinstance(optimizer.averaging, Lookahead):
             with pytest.raises(InputError, match=f"begins to average at update {first}, and has made {update}"):
