@@ -21,6 +21,7 @@ def catalog(experiments: Any, kind: str | None) -> Rows:
         "dropouts": components.DROPOUTS,
         "regularizers": components.REGULARIZERS,
         "preprocessing": experiments.PREPROCESSORS,
+        "augmentations": experiments.AUGMENTATIONS,
         "optimizer_rules": experiments.RULES,
         "schedules": experiments.SCHEDULES,
         "gradient_transforms": experiments.GRADIENT_TRANSFORMS,

@@ -19,13 +19,16 @@ def training_lines(result: Mapping[str, Any]) -> list[str]:
 def metric_table(result: Mapping[str, Any]) -> list[str]:
     """Loss and metrics, a row for each role that the result has; no lines when it has none."""
     rows = {role: result[role] for role in _ROLES if result.get(role)}
+    views = result.get("test_time_augmentation") or {}
+    rows |= {f"{role} (views)": values for role, values in views.items()}
     if not rows:
         return []
     # Keras gives the names in the order of the alphabet.
     metrics = sorted({name for values in rows.values() for name in values}, key=lambda name: (name != "loss", name))
     table = {"": metrics} | {role: [_number(values.get(name)) for name in metrics] for role, values in rows.items()}
     width = max(len(cell) for cells in table.values() for cell in cells) + 2
-    return [f"{title:<5}" + "".join(f"{cell:>{width}}" for cell in cells) for title, cells in table.items()]
+    head = max(5, *(len(title) for title in table))
+    return [f"{title:<{head}}" + "".join(f"{cell:>{width}}" for cell in cells) for title, cells in table.items()]
 
 
 def prediction_line(row: Mapping[str, Any]) -> str:

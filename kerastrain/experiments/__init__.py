@@ -1,5 +1,6 @@
 """Recipes and runs: one typed file -> data -> model -> result."""
 
+from kerastrain.experiments.augmentation_parts import AUGMENTATIONS, mixes_labels
 from kerastrain.experiments.build import build
 from kerastrain.experiments.callback_parts import CALLBACKS
 from kerastrain.experiments.fit import Training, fit
@@ -16,6 +17,7 @@ from kerastrain.experiments.smoke import smoke
 from kerastrain.experiments.trained import Trained, load_trained
 
 __all__ = [
+    "AUGMENTATIONS",
     "AVERAGING",
     "CALLBACKS",
     "GRADIENT_TRANSFORMS",
@@ -35,6 +37,7 @@ __all__ = [
     "from_document",
     "load",
     "load_trained",
+    "mixes_labels",
     "prepare",
     "run",
     "run_script",

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerastrain.experiments.augmentation_parts import AugmentationLayers
 from kerastrain.preprocessing import flip_mask, random_crop
 
 
@@ -13,7 +14,8 @@ class Batches(keras.utils.PyDataset):
 
     `fit(shuffle=True)` takes its order from global state (and after `set_random_seed` repeats one permutation every
     epoch on TensorFlow); here epoch e always sees the permutation of (seed, e), and an image's crop and flip are
-    functions of (seed, e, image), so that a batch can be made again at any time. `start` sets the epoch: Keras calls
+    functions of (seed, e, image), those of `layers` of (seed, e, batch), so that a batch can be made again at any time.
+    `start` sets the epoch: Keras calls
     `on_epoch_end` also before the first one, so epochs cannot be counted by it. Fit with `shuffle=False`, else Keras
     permutes the batches from Python's global random state.
 
@@ -24,6 +26,7 @@ class Batches(keras.utils.PyDataset):
         seed: of the order and the augmentation.
         crop: pixels of reflected padding to crop from at random; 0 switches it off.
         flip: `none`, `random` or `alternating`, see `kerastrain.preprocessing.flip_mask`.
+        layers: what comes after crop and flip, for a batch at a time.
         image_key: in a dictionary of inputs, the one to augment.
         even: split the epoch into batches whose sizes differ by at most one, and weigh their samples so that the mean
             of the batches' gradients is the gradient of the whole set, exactly (for full-batch learning).
@@ -38,12 +41,13 @@ class Batches(keras.utils.PyDataset):
         seed: int,
         crop: int = 0,
         flip: str = "none",
+        layers: AugmentationLayers | None = None,
         image_key: str = "image",
         even: bool = False,
     ) -> None:
         super().__init__(workers=1)
         self.inputs, self.labels = inputs, labels
-        self.seed, self.crop, self.flip, self.image_key = seed, crop, flip, image_key
+        self.seed, self.crop, self.flip, self.layers, self.image_key = seed, crop, flip, layers, image_key
         samples = len(labels)
         self.length = -(-samples // batch_size)
         if even:
@@ -58,20 +62,23 @@ class Batches(keras.utils.PyDataset):
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
         chosen = self.order[self.bounds[index] : self.bounds[index + 1]]
-        inputs: Any
-        if isinstance(self.inputs, dict):
-            inputs = {key: values[chosen] for key, values in self.inputs.items()}
-            inputs[self.image_key] = self._augmented(inputs[self.image_key], chosen)
-        else:
-            inputs = self._augmented(self.inputs[chosen], chosen)
+        several = isinstance(self.inputs, dict)
+        images = self._augmented((self.inputs[self.image_key] if several else self.inputs)[chosen], chosen)
+        labels = self.labels[chosen]
+        if self.layers:
+            images, labels = self.layers.apply(images, labels, epoch=self.epoch, batch=index)
+        inputs: Any = images
+        if several:
+            inputs = {key: images if key == self.image_key else values[chosen] for key, values in self.inputs.items()}
         if not self.weighted:
-            return inputs, self.labels[chosen]
+            return inputs, labels
         weight = len(chosen) * self.length / len(self.labels)
-        return inputs, self.labels[chosen], np.full(len(chosen), weight, np.float32)
+        return inputs, labels, np.full(len(chosen), weight, np.float32)
 
     def start(self, epoch: int) -> None:
         """Draw everything random about `epoch`, for all samples at once: a few milliseconds an epoch."""
         samples = len(self.labels)
+        self.epoch = epoch
         self.order = np.random.default_rng([self.seed, epoch, 0]).permutation(samples)
         generator = np.random.default_rng([self.seed, epoch, 1])
         self.offsets = generator.integers(0, 2 * self.crop + 1, (samples, 2), dtype=np.int32) if self.crop else None

@@ -6,6 +6,7 @@ import keras
 
 from kerastrain import losses
 from kerastrain._core.keras_layers import all_layers
+from kerastrain.experiments.augmentation_parts import AugmentationLayers, mixes_labels
 from kerastrain.experiments.batches import Batches
 from kerastrain.experiments.execution import Execution, choose_execution, choose_precision, policy_name
 from kerastrain.experiments.optimizer_parts import build_optimizer
@@ -68,8 +69,8 @@ def build_for_execution(recipe: Recipe, data: PreparedData) -> tuple[keras.Model
     )
     model.compile(
         optimizer=optimizer,
-        loss=loss_of(recipe.task, training.label_smoothing),
-        metrics=metrics_of(recipe.task),
+        loss=loss_of(recipe),
+        metrics=metrics_of(recipe),
         steps_per_execution=execution.steps_per_execution,
         jit_compile=execution.jit,
     )
@@ -102,6 +103,7 @@ def training_batches(recipe: Recipe, data: PreparedData) -> Batches:
         seed=recipe.training.seed,
         crop=recipe.data.augment.crop,
         flip=recipe.data.augment.flip,
+        layers=AugmentationLayers(recipe.data.augment.layers, data.input_shape[:2], recipe.training.seed),
         even=recipe.training.strategy == "full_batch",
     )
 
@@ -111,20 +113,25 @@ def _extra_inputs(data: PreparedData) -> dict[str, Any]:
     return {"histogram_size": inputs["histogram"].shape[1]} if isinstance(inputs, dict) else {}
 
 
-def loss_of(task: str, label_smoothing: float = 0.0) -> keras.losses.Loss:
-    """The loss of a task, from probabilities and labels as the datasets give them."""
-    if task == "multilabel":
+def loss_of(recipe: Recipe) -> keras.losses.Loss:
+    """The loss of a recipe, from probabilities and labels as `prepare` gives them."""
+    label_smoothing = recipe.training.label_smoothing
+    if recipe.task == "multilabel":
         return keras.losses.BinaryCrossentropy(label_smoothing=label_smoothing)
+    if mixes_labels(recipe.data.augment.layers):
+        return keras.losses.CategoricalCrossentropy(label_smoothing=label_smoothing)
     if label_smoothing:
         return losses.SparseCategoricalCrossentropy(label_smoothing)
     return keras.losses.SparseCategoricalCrossentropy()
 
 
-def metrics_of(task: str) -> list[keras.metrics.Metric]:
-    """The metrics of a task; `accuracy` is there in both."""
-    if task == "multilabel":
+def metrics_of(recipe: Recipe) -> list[keras.metrics.Metric]:
+    """The metrics of a recipe; `accuracy` is always there, of mixed labels by the larger share."""
+    if recipe.task == "multilabel":
         return [
             keras.metrics.BinaryAccuracy(name="accuracy"),
             keras.metrics.F1Score(average="macro", threshold=0.5, name="f1_score"),
         ]
+    if mixes_labels(recipe.data.augment.layers):
+        return [keras.metrics.CategoricalAccuracy(name="accuracy")]
     return [keras.metrics.SparseCategoricalAccuracy(name="accuracy")]

@@ -7,6 +7,7 @@ import numpy as np
 
 from kerastrain import datasets
 from kerastrain._core.errors import InputError
+from kerastrain.experiments.augmentation_parts import mixes_labels
 from kerastrain.experiments.recipe import Recipe
 from kerastrain.topologies import DATA_FORMS
 
@@ -16,7 +17,7 @@ class PreparedData:
     """The three roles of the data, and what is known about them.
 
     train, validation, test: `(inputs, labels)`; inputs are uint8 images `(samples, height, width, channels)`, or a
-    dictionary of arrays. The validation samples are held out of the training set; nothing is chosen by the test set.
+    dictionary of arrays. Labels are one-hot where the recipe mixes them. The validation samples are held out of the training set; nothing is chosen by the test set.
     """
 
     train: tuple[Any, np.ndarray]
@@ -60,10 +61,16 @@ def prepare(recipe: Recipe) -> PreparedData:
         train = _limited(train, recipe.data.train_limit, seed)
     form = DATA_FORMS[recipe.model["topology"]]
     classes = len(data.class_names)
+    one_hot = mixes_labels(recipe.data.augment.layers)
+
+    def formed(split: datasets.Split) -> tuple[Any, np.ndarray]:
+        inputs, labels = datasets.apply_form(form, split, classes, seed=seed)
+        return inputs, np.eye(classes, dtype=np.float32)[labels] if one_hot else labels
+
     return PreparedData(
-        train=datasets.apply_form(form, train, classes, seed=seed),
-        validation=datasets.apply_form(form, splits.validation, classes, seed=seed),
-        test=datasets.apply_form(form, splits.test, classes, seed=seed),
+        train=formed(train),
+        validation=formed(splits.validation),
+        test=formed(splits.test),
         class_names=data.class_names,
         description=data.description,
         fingerprint=data.fingerprint(),

@@ -20,6 +20,7 @@ from kerastrain._core.registry import (
     problem,
 )
 from kerastrain.datasets import DATASETS
+from kerastrain.experiments.augmentation_parts import AUGMENTATIONS, MIXING
 from kerastrain.experiments.callback_parts import CALLBACKS
 from kerastrain.experiments.optimizer_parts import (
     AVERAGING,
@@ -31,7 +32,7 @@ from kerastrain.experiments.optimizer_parts import (
 from kerastrain.experiments.preprocess_parts import PREPROCESSORS
 from kerastrain.experiments.rule_parts import RULES
 from kerastrain.experiments.schedule_parts import Rate
-from kerastrain.topologies import DROPOUTS, REGULARIZERS, TASKS, TOPOLOGIES
+from kerastrain.topologies import DATA_FORMS, DROPOUTS, REGULARIZERS, TASKS, TOPOLOGIES
 
 # What Keras logs each epoch, by task; with the prefix `val_` for the validation data.
 METRICS = {"multiclass": ("loss", "accuracy"), "multilabel": ("loss", "accuracy", "f1_score")}
@@ -52,10 +53,11 @@ class _Section(pydantic.BaseModel):
 
 
 class Augment(_Section):
-    """What is done to each training image, drawn from (seed, epoch, position)."""
+    """What is done to each training image, drawn from (seed, epoch, position): crop, flip, then Keras's `layers`."""
 
     crop: NonNegativeInt = 0
     flip: Literal["none", "random", "alternating"] = "none"
+    layers: list[Annotated[dict[str, Any], PlainValidator(AUGMENTATIONS.validate)]] = []
 
 
 class Data(_Section):
@@ -100,6 +102,24 @@ class Training(_Section):
     label_smoothing: Fraction = 0.0
 
 
+class TestTimeViews(_Section):
+    """The views of `kerastrain.layers.TestTimeAugmentation`."""
+
+    __test__ = False
+
+    mirror: bool = True
+    shift: NonNegativeInt = 1
+
+
+class Evaluation(_Section):
+    """How the trained model is asked.
+
+    test_time_augmentation: the validation and test sets are evaluated a second time, by the mean of several views.
+    """
+
+    test_time_augmentation: TestTimeViews | None = None
+
+
 class Recipe(_Section):
     """A whole run. `Recipe.model_validate` takes plain data; `load` takes a name or a file, and reports file:line."""
 
@@ -110,6 +130,7 @@ class Recipe(_Section):
     model: Annotated[dict[str, Any], PlainValidator(TOPOLOGIES.validate)]
     optimizer: Optimizer = Optimizer()
     training: Training = Training()
+    evaluation: Evaluation = Evaluation()
     callbacks: list[Annotated[dict[str, Any], PlainValidator(CALLBACKS.validate)]] = []
 
     @pydantic.model_validator(mode="after")
@@ -128,6 +149,10 @@ class Recipe(_Section):
         if "reduce_lr_on_plateau" in kinds and isinstance(self.optimizer.learning_rate, dict):
             place = ("callbacks", kinds.index("reduce_lr_on_plateau"))
             raise problem(place, "`reduce_lr_on_plateau` sets a constant rate; it cannot work on a schedule")
+        self._check_mixing()
+        if self.evaluation.test_time_augmentation is not None and DATA_FORMS[topology] != "image":
+            message = f"views are made of images alone, and the topology `{topology}` reads more"
+            raise problem(("evaluation", "test_time_augmentation"), message)
         if self.training.strategy == "full_batch" and self.optimizer.gradient_accumulation_steps is not None:
             message = "`strategy: full_batch` accumulates all batches of an epoch; leave it out"
             raise problem(("optimizer", "gradient_accumulation_steps"), message)
@@ -136,6 +161,16 @@ class Recipe(_Section):
         except PartError as error:
             raise problem(("optimizer", *error.place), error.explanation.rstrip(".")) from None
         return self
+
+    def _check_mixing(self) -> None:
+        for index, layer in enumerate(self.data.augment.layers):
+            if layer["type"] not in MIXING:
+                continue
+            place = ("data", "augment", "layers", index, "type")
+            if DATA_FORMS[self.model["topology"]] != "image":
+                raise problem(place, "labels are mixed for topologies that read one image and give it one class")
+            if self.training.strategy == "sequential" or self.training.batch_size == 1:
+                raise problem(place, "mixes the images of a batch, and a batch here is one image")
 
     def plain(self) -> dict[str, Any]:
         """The recipe with every default filled in, as plain data in the order of the schema."""

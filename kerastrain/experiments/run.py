@@ -12,7 +12,7 @@ import keras
 
 from kerastrain import layers, optimizers, plots
 from kerastrain._core import atomic_files, machine
-from kerastrain.experiments.build import build_for_execution, step_samples, training_batches
+from kerastrain.experiments.build import build_for_execution, loss_of, metrics_of, step_samples, training_batches
 from kerastrain.experiments.fit import EVALUATION_BATCH, Training, fit
 from kerastrain.experiments.interruption import Interruption, StopWhenInterrupted
 from kerastrain.experiments.prepare import PreparedData, prepare
@@ -91,7 +91,10 @@ def _run(
             announce("Evaluating on the training, validation and test sets")
             interruption = Interruption()
             with interruption.listening():
-                metrics |= evaluate(model, data, callbacks=[StopWhenInterrupted(interruption)])
+                stop = [StopWhenInterrupted(interruption)]
+                metrics |= evaluate(model, data, callbacks=stop)
+                if interruption.name is None:
+                    metrics |= evaluate_views(recipe, model, data, callbacks=stop)
             stopped = interruption.name
     if stopped is not None:
         metrics["test"] = None
@@ -144,6 +147,25 @@ def evaluate(
             break
         found[role] = {name: _json_number(value) for name, value in values.items()}
     return found
+
+
+def evaluate_views(
+    recipe: Recipe, model: keras.Model, data: PreparedData, callbacks: Sequence[keras.callbacks.Callback] = ()
+) -> dict[str, Any]:
+    """Loss and metrics by the mean of several views, where the recipe asks for it: `{"test_time_augmentation": ...}`.
+
+    Args:
+        recipe: what to do.
+        model: the trained model.
+        data: as `prepare` gives it.
+        callbacks: as for `evaluate`.
+    """
+    views = recipe.evaluation.test_time_augmentation
+    if views is None:
+        return {}
+    augmented = layers.TestTimeAugmentation(model, mirror=views.mirror, shift=views.shift)
+    augmented.compile(loss=loss_of(recipe), metrics=metrics_of(recipe), jit_compile=model.jit_compile)
+    return {"test_time_augmentation": evaluate(augmented, data, ("val", "test"), callbacks)}
 
 
 @contextlib.contextmanager

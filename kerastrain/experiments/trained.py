@@ -15,7 +15,7 @@ from kerastrain._core.errors import InputError
 from kerastrain.experiments.build import loss_of, metrics_of
 from kerastrain.experiments.prepare import PreparedData, prepare
 from kerastrain.experiments.recipe import Recipe, from_document
-from kerastrain.experiments.run import ROLES, evaluate
+from kerastrain.experiments.run import ROLES, evaluate, evaluate_views
 from kerastrain.experiments.run_folder import BEST_MODEL, MODEL, RECIPE, RESULT
 
 
@@ -56,7 +56,8 @@ class Trained:
         """
         prepared = self._prepare(data)
         roles = tuple(ROLES) if self.recipe is not None else ("test",)
-        return {"data": prepared.description, **evaluate(self.model, prepared, roles)}
+        found = {"data": prepared.description, **evaluate(self.model, prepared, roles)}
+        return found | (evaluate_views(self.recipe, self.model, prepared) if self.recipe is not None else {})
 
     def _prepare(self, data: str | None) -> PreparedData:
         if self.recipe is not None:
@@ -71,9 +72,7 @@ class Trained:
             plain["task"] = "multilabel" if self.form == "pairs" else "multiclass"
             recipe = from_document(yaml_document.Document("--data", plain, {}))
             if not self.model.compiled:
-                self.model.compile(
-                    loss=loss_of(recipe.task, recipe.training.label_smoothing), metrics=metrics_of(recipe.task)
-                )
+                self.model.compile(loss=loss_of(recipe), metrics=metrics_of(recipe))
         prepared = prepare(recipe)
         if prepared.input_shape != self._image_shape or len(prepared.class_names) != self.classes:
             raise InputError(

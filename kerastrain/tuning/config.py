@@ -2,16 +2,18 @@
 
 import pathlib
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 import pydantic
 from pydantic import Field
 
+from kerastrain import experiments
 from kerastrain._core import dotted_path, problems, yaml_document
 from kerastrain._core.errors import InputError, closest
 from kerastrain._core.registry import PositiveFloat, PositiveInt, problem
 from kerastrain.tuning.objective import Objective
-from kerastrain.tuning.parameters import Parameter, holds, parameter
+from kerastrain.tuning.parameters import Parameter, VariantsParameter, holds, parameter
 
 _CLOCK = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?\Z")
 
@@ -57,7 +59,7 @@ class SearchConfig(_Section):
         objective: `metric` (`val_loss`, `val_accuracy`, ...) and `mode` (`min`, `max`).
         search: `strategy` (`random`, `grid`), `max_trials`, `seed`.
         budget: `epochs` and `wall_clock`, both optional.
-        space: dotted path into the recipe -> `{type: float | int | choice | bool, ...}`.
+        space: dotted path into the recipe -> `{type: float | int | choice | bool, ...}`; or a name -> `{type: variants, ...}`.
     """
 
     schema_: Literal[1] = Field(1, alias="schema")
@@ -81,13 +83,15 @@ class SearchConfig(_Section):
                 raise problem((path,), str(error).rstrip(".")) from None
             for parent, values in item.when.items():
                 _check_condition(space, path, parent, values)
+            if isinstance(item, VariantsParameter):
+                _check_variants(space, path, item)
         _refuse_circles(space)
         return space
 
     @pydantic.model_validator(mode="after")
     def _fits_together(self) -> Self:
-        if self.budget.epochs is not None and "training.epochs" in self.space:
-            raise problem(("space", "training.epochs"), "`budget.epochs` sets it for every trial; drop one of the two")
+        for place in places_of(self.space, "training.epochs") if self.budget.epochs is not None else ():
+            raise problem(("space", *place), "`budget.epochs` sets it for every trial; drop one of the two")
         if self.search.strategy == "grid":
             for path, item in self.space.items():
                 if item.points() is None:
@@ -131,6 +135,15 @@ def load_config(path: str | pathlib.Path) -> SearchConfig:
     return config
 
 
+def places_of(space: Mapping[str, Parameter], path: str) -> list[tuple[str, ...]]:
+    """Where in the space the recipe's key `path` is set: by a parameter of its own, or inside variants."""
+    places: list[tuple[str, ...]] = [(path,)] if path in space else []
+    for key, item in space.items():
+        if isinstance(item, VariantsParameter):
+            places += [(key, "values", name, path) for name, keys in item.values.items() if path in keys]
+    return places
+
+
 def _seconds(text: str) -> float:
     match = _CLOCK.match(text)
     if match is None:
@@ -150,6 +163,16 @@ def _check_condition(space: dict[str, Parameter], path: str, parent: str, values
     for value in values:
         if not holds(points, value):
             raise problem(place, f"`{parent}` never takes this value", value)
+
+
+def _check_variants(space: dict[str, Parameter], path: str, item: VariantsParameter) -> None:
+    if path in experiments.Recipe.model_json_schema()["properties"] or len(dotted_path.parse(path)) > 1:
+        raise problem((path,), "variants need a name of their own, such as `variant`, that is no key of the recipe")
+    for name, keys in item.values.items():
+        for key in keys:
+            elsewhere = [place for place in places_of(space, key) if place[0] != path]
+            if elsewhere:
+                raise problem((path, "values", name, key), f"`{elsewhere[0][0]}` sets it too; drop one of the two")
 
 
 def _refuse_circles(space: dict[str, Parameter]) -> None:

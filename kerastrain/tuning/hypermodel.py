@@ -55,7 +55,8 @@ class RecipeHyperModel(keras_tuner.HyperModel):
     def data(self, recipe: experiments.Recipe) -> experiments.PreparedData:
         """The data of a recipe."""
         source, form = recipe.data, topologies.DATA_FORMS[recipe.model["topology"]]
-        key = (source.name, source.validation, source.train_limit, form, recipe.training.seed)
+        mixing = experiments.mixes_labels(source.augment.layers)
+        key = (source.name, source.validation, source.train_limit, form, mixing, recipe.training.seed)
         if self._prepared is None or self._prepared[0] != key:
             self._prepared = None  # Lets the old data go before the new is loaded.
             self._prepared = (key, experiments.prepare(recipe))

@@ -8,6 +8,7 @@ import pydantic
 from pydantic import Field
 from pydantic_core import PydanticCustomError
 
+from kerastrain._core import dotted_path
 from kerastrain._core.errors import closest
 from kerastrain._core.registry import FiniteFloat, PositiveFloat, PositiveInt, problem
 from kerastrain.tuning.exact_range import MAX_POINTS, spaced, stepped
@@ -173,19 +174,51 @@ class BoolParameter(_Parameter):
         return (False, True)
 
 
-Parameter = FloatParameter | IntParameter | ChoiceParameter | BoolParameter
+class VariantsParameter(_Parameter):
+    """Named variants of a recipe, each of which sets any number of its keys: `{none: {}, wide: {model.width: 64}}`.
+
+    For comparing whole alternatives, such as one factor at a time of an ablation. Its key in the space is a name of
+    its own, and no key of the recipe.
+    """
+
+    type: Literal["variants"]
+    values: Annotated[dict[str, dict[str, Any]], Field(min_length=1, max_length=MAX_POINTS)]
+
+    @pydantic.field_validator("values")
+    @classmethod
+    def _are_keys(cls, values: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        for name, keys in values.items():
+            for path, value in keys.items():
+                try:
+                    dotted_path.parse(path)
+                    json.dumps(value, allow_nan=False)
+                except (TypeError, ValueError) as error:
+                    raise problem((name, path), str(error).rstrip(".")) from None
+        return values
+
+    def points(self) -> Sequence[str]:
+        """The names, in order."""
+        return list(self.values)
+
+    def extremes(self) -> Sequence[str]:
+        """The values to try a recipe with."""
+        return list(self.values)
+
+
+Parameter = FloatParameter | IntParameter | ChoiceParameter | BoolParameter | VariantsParameter
 
 _TYPES: dict[str, type[Parameter]] = {
     "float": FloatParameter,
     "int": IntParameter,
     "choice": ChoiceParameter,
     "bool": BoolParameter,
+    "variants": VariantsParameter,
 }
 
 
 def parameter(value: Any) -> Parameter:
     """The parameter that a mapping of the search file describes. Raises PydanticCustomError with its problems."""
-    if isinstance(value, FloatParameter | IntParameter | ChoiceParameter | BoolParameter):
+    if isinstance(value, _Parameter):
         return value
     if not isinstance(value, dict):
         raise problem((), "expected a mapping such as {type: float, min: 0.001, max: 0.1, scale: log}", value)

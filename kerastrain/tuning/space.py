@@ -7,7 +7,6 @@ from typing import Any
 import keras_tuner
 from keras_tuner.engine import hyperparameters as kinds
 
-from kerastrain._core import dotted_path
 from kerastrain.tuning.parameters import BoolParameter, ChoiceParameter, IntParameter, Parameter, same
 
 
@@ -51,17 +50,12 @@ class Space:
         return keras_tuner.HyperParameters.from_config({"space": space, "values": {}})
 
     def decode(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """The recipe's values of keras-tuner's active `values`, in the order of the space."""
+        """The chosen values of keras-tuner's active `values`, in the order of the space."""
         return {
             path: json.loads(values[path]) if isinstance(parameter, ChoiceParameter) else values[path]
             for path, parameter in self.parameters.items()
             if path in values
         }
-
-
-def overrides(chosen: Mapping[str, Any]) -> dict[str, Any]:
-    """`chosen` in an order in which they can be set one by one: `optimizer.rule` before `optimizer.rule.momentum`."""
-    return {path: chosen[path] for path in sorted(chosen, key=lambda path: len(dotted_path.parse(path)))}
 
 
 def _encode(parameter: Parameter, value: Any) -> Any:

@@ -35,8 +35,8 @@ def plan_lines(plan: Plan) -> list[str]:
         lines.append(f"Grid: the first {len(plan.trials)} of {plan.combinations} combinations.")
     replaced: dict[str, list[str]] = {}
     for chosen in plan.trials:
-        for path, value in plan.recipes.replaced(chosen).items():
-            row, rows = f"{shown(chosen[path])} -> {shown(value)}", replaced.setdefault(path, [])
+        for path, (searched, trained) in plan.recipes.replaced(chosen).items():
+            row, rows = f"{shown(searched)} -> {shown(trained)}", replaced.setdefault(path, [])
             if row not in rows:
                 rows.append(row)
     if replaced:

@@ -9,8 +9,8 @@ from typing import Any
 from kerastrain import experiments
 from kerastrain._core import dotted_path, yaml_document
 from kerastrain._core.errors import InputError, closest
-from kerastrain.tuning.config import SearchConfig
-from kerastrain.tuning.space import overrides
+from kerastrain.tuning.config import SearchConfig, places_of
+from kerastrain.tuning.parameters import VariantsParameter
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,28 +19,40 @@ class TrialRecipes:
 
     document: the recipe as it was read, so that shorthands in it stay shorthands.
     fixed: dotted path -> value, the same for every trial.
+    variants: key of the space -> name of the variant -> dotted path -> value.
     smoke: make every recipe tiny.
     """
 
     document: yaml_document.Document
     fixed: Mapping[str, Any]
+    variants: Mapping[str, Mapping[str, Mapping[str, Any]]]
     smoke: bool = False
 
     def fill(self, chosen: Mapping[str, Any]) -> experiments.Recipe:
-        """The recipe with `chosen` (dotted path -> value) in it. Raises InputError when it is not a valid recipe."""
+        """The recipe with `chosen` (key of the space -> value) in it. Raises InputError when it is not a valid recipe."""
         recipe = self._full_size(chosen)
         return experiments.smoke(recipe) if self.smoke else recipe
 
-    def replaced(self, chosen: Mapping[str, Any]) -> dict[str, Any]:
-        """What a trial is trained with instead, for each path of `chosen` whose value `smoke` changes."""
+    def replaced(self, chosen: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+        """For each path that `chosen` sets and `smoke` changes, the value of the search and the one trained with."""
         if not self.smoke:
             return {}
         full, trained = self._full_size(chosen).plain(), self.fill(chosen).plain()
-        values = {path: (dotted_path.lookup(full, path), dotted_path.lookup(trained, path)) for path in chosen}
-        return {path: after for path, (before, after) in values.items() if before != after}
+        return {
+            path: (value, dotted_path.lookup(trained, path))
+            for path, value in self.overrides(chosen).items()
+            if dotted_path.lookup(full, path) != dotted_path.lookup(trained, path)
+        }
+
+    def overrides(self, chosen: Mapping[str, Any]) -> dict[str, Any]:
+        """Dotted path -> value, in an order to set them in: `optimizer.rule` before `optimizer.rule.momentum`."""
+        found: dict[str, Any] = {}
+        for key, value in chosen.items():
+            found.update(self.variants[key][value] if key in self.variants else {key: value})
+        return {path: found[path] for path in sorted(found, key=lambda path: len(dotted_path.parse(path)))}
 
     def _full_size(self, chosen: Mapping[str, Any]) -> experiments.Recipe:
-        return experiments.from_document(self.document, {**self.fixed, **overrides(chosen)})
+        return experiments.from_document(self.document, {**self.fixed, **self.overrides(chosen)})
 
 
 def trial_recipes(config: SearchConfig, *, data: str | None = None, smoke: bool = False) -> TrialRecipes:
@@ -53,11 +65,12 @@ def trial_recipes(config: SearchConfig, *, data: str | None = None, smoke: bool 
     if config.budget.epochs is not None:
         fixed["training.epochs"] = config.budget.epochs
     if data is not None:
-        if "data.name" in config.space:
-            place = config.source.where(("space", "data.name"))
-            raise InputError(f"{place}: `space.data.name`: --data sets it for every trial; drop one of the two.")
+        for place in places_of(config.space, "data.name"):
+            where = config.source.where(("space", *place))
+            raise InputError(f"{where}: `data.name`: --data sets it for every trial; drop one of the two.")
         fixed["data.name"] = data
-    return TrialRecipes(yaml_document.read(_file(config)), fixed, smoke)
+    variants = {key: item.values for key, item in config.space.items() if isinstance(item, VariantsParameter)}
+    return TrialRecipes(yaml_document.read(_file(config)), fixed, variants, smoke)
 
 
 def check_space(config: SearchConfig, recipes: TrialRecipes) -> None:

@@ -199,3 +199,17 @@ def test_data_by_path_is_loaded_and_split(tiny_file, tiny_recipe, tmp_path):
     assert result["data"]["samples"] == {"train": 48, "validation": 12, "test": 24}
     assert result["data"]["class_names"] == ["0", "1", "2"]
     assert yaml_document.read(tmp_path / "run" / "recipe.yaml").data["data"]["name"] == str(tiny_file)
+
+
+def test_test_time_augmentation_is_evaluated_beside_the_plain_answer(tmp_path, tiny_recipe, tiny):
+    recipe = tiny_recipe(evaluation__test_time_augmentation={"mirror": True, "shift": 0})
+    result = experiments.run(recipe, tmp_path / "run", data=tiny)
+    model = keras.saving.load_model(tmp_path / "run" / "model.keras")
+    images, labels = tiny.test
+    mean = (model.predict(images, verbose=0) + model.predict(images[:, :, ::-1], verbose=0)) / 2
+    views = result["test_time_augmentation"]["test"]
+    assert views["accuracy"] == pytest.approx((mean.argmax(axis=1) == labels).mean())
+    assert views["loss"] == pytest.approx(-np.log(mean[np.arange(len(labels)), labels]).mean(), rel=1e-4)
+    assert set(result["test_time_augmentation"]) == {"val", "test"}
+    with pytest.raises(InputError, match="reads more"):
+        experiments.load("multi_input", {"evaluation.test_time_augmentation": {}})

@@ -188,7 +188,7 @@ def test_max_trials_of_the_command_line_is_checked_too(tmp_path):
 
 def test_data_of_the_command_line_does_not_go_with_a_search_over_data(tmp_path):
     config = tuning.load_config(write(tmp_path, {"data.name": {"type": "choice", "values": ["synthetic"]}}))
-    with pytest.raises(InputError, match=r"search.yaml:\d+: `space.data.name`: --data sets it for every trial"):
+    with pytest.raises(InputError, match=r"search.yaml:\d+: `data.name`: --data sets it for every trial"):
         plan(config, data="synthetic")
 
 
