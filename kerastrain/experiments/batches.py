@@ -85,9 +85,6 @@ class Batches(keras.utils.PyDataset):
         self.flipped = flip_mask(self.flip, samples, seed=self.seed, epoch=epoch)
 
     def _augmented(self, images: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-        if self.offsets is not None:
-            images = random_crop(images, self.offsets[chosen], self.crop)
-        flipped = self.flipped[chosen]
-        if flipped.any():
-            images = np.where(flipped[:, None, None, None], images[:, :, ::-1], images)
-        return images
+        mirrored = self.flipped[chosen]
+        offsets = np.zeros((len(chosen), 2), np.int32) if self.offsets is None else self.offsets[chosen]
+        return random_crop(images, offsets, self.crop, mirrored if mirrored.any() else None)

@@ -103,7 +103,9 @@ def training_batches(recipe: Recipe, data: PreparedData) -> Batches:
         seed=recipe.training.seed,
         crop=recipe.data.augment.crop,
         flip=recipe.data.augment.flip,
-        layers=AugmentationLayers(recipe.data.augment.layers, data.input_shape[:2], recipe.training.seed),
+        layers=AugmentationLayers(
+            recipe.data.augment.layers, (data.input_shape[0], data.input_shape[1]), recipe.training.seed
+        ),
         even=recipe.training.strategy == "full_batch",
     )
 

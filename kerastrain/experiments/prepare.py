@@ -17,7 +17,8 @@ class PreparedData:
     """The three roles of the data, and what is known about them.
 
     train, validation, test: `(inputs, labels)`; inputs are uint8 images `(samples, height, width, channels)`, or a
-    dictionary of arrays. Labels are one-hot where the recipe mixes them. The validation samples are held out of the training set; nothing is chosen by the test set.
+    dictionary of arrays. Labels are one-hot where the recipe mixes them. The validation samples are held out of the
+    training set; nothing is chosen by the test set.
     """
 
     train: tuple[Any, np.ndarray]

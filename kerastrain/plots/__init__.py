@@ -3,7 +3,8 @@
 from kerastrain.plots.activations import activations
 from kerastrain.plots.comparison import comparison
 from kerastrain.plots.curves import curves
+from kerastrain.plots.effects import effects
 from kerastrain.plots.paths import paths
 from kerastrain.plots.schedules import schedules
 
-__all__ = ["activations", "comparison", "curves", "paths", "schedules"]
+__all__ = ["activations", "comparison", "curves", "effects", "paths", "schedules"]

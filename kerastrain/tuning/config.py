@@ -59,7 +59,8 @@ class SearchConfig(_Section):
         objective: `metric` (`val_loss`, `val_accuracy`, ...) and `mode` (`min`, `max`).
         search: `strategy` (`random`, `grid`), `max_trials`, `seed`.
         budget: `epochs` and `wall_clock`, both optional.
-        space: dotted path into the recipe -> `{type: float | int | choice | bool, ...}`; or a name -> `{type: variants, ...}`.
+        space: dotted path into the recipe -> `{type: float | int | choice | bool, ...}`; or a name ->
+            `{type: variants, ...}`.
     """
 
     schema_: Literal[1] = Field(1, alias="schema")

@@ -218,7 +218,7 @@ _TYPES: dict[str, type[Parameter]] = {
 
 def parameter(value: Any) -> Parameter:
     """The parameter that a mapping of the search file describes. Raises PydanticCustomError with its problems."""
-    if isinstance(value, _Parameter):
+    if isinstance(value, FloatParameter | IntParameter | ChoiceParameter | BoolParameter | VariantsParameter):
         return value
     if not isinstance(value, dict):
         raise problem((), "expected a mapping such as {type: float, min: 0.001, max: 0.1, scale: log}", value)

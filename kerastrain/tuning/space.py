@@ -7,7 +7,14 @@ from typing import Any
 import keras_tuner
 from keras_tuner.engine import hyperparameters as kinds
 
-from kerastrain.tuning.parameters import BoolParameter, ChoiceParameter, IntParameter, Parameter, same
+from kerastrain.tuning.parameters import (
+    BoolParameter,
+    ChoiceParameter,
+    IntParameter,
+    Parameter,
+    VariantsParameter,
+    same,
+)
 
 
 class Space:
@@ -70,7 +77,7 @@ def _hyperparameter(path: str, parameter: Parameter) -> kinds.HyperParameter:
     if isinstance(parameter, BoolParameter):
         return kinds.Boolean(path)
     points = parameter.points()
-    if isinstance(points, list):
+    if isinstance(parameter, VariantsParameter) or isinstance(points, list):
         return kinds.Choice(path, points)
     kind = kinds.Int if isinstance(parameter, IntParameter) else kinds.Float
     return kind(path, parameter.min, parameter.max, sampling=parameter.scale)

@@ -29,7 +29,7 @@ class TrialRecipes:
     smoke: bool = False
 
     def fill(self, chosen: Mapping[str, Any]) -> experiments.Recipe:
-        """The recipe with `chosen` (key of the space -> value) in it. Raises InputError when it is not a valid recipe."""
+        """The recipe with `chosen` (key of the space -> value) in it. Raises InputError when it is not valid."""
         recipe = self._full_size(chosen)
         return experiments.smoke(recipe) if self.smoke else recipe
 

@@ -128,6 +128,7 @@ ROWS: dict[str, Row] = {
     "plots.activations": Row("function"),
     "plots.comparison": Row("function"),
     "plots.curves": Row("function"),
+    "plots.effects": Row("function"),
     "plots.paths": Row("function"),
     "plots.schedules": Row("function"),
     "preprocessing.flip_mask": Row("function"),

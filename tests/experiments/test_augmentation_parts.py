@@ -6,6 +6,7 @@ from kerastrain import experiments
 from kerastrain._core.errors import InputError
 from kerastrain.experiments.augmentation_parts import AUGMENTATIONS, AugmentationLayers
 from kerastrain.experiments.batches import Batches
+from kerastrain.experiments.build import training_batches
 
 SIDE = 16
 
@@ -129,11 +130,9 @@ def test_mixed_labels_are_one_hot_and_evaluated_like_whole_ones(tiny_recipe):
 
 
 def test_training_with_mixed_labels_follows_the_soft_cross_entropy(tiny_recipe):
-    recipe = tiny_recipe(**{"data__augment__layers": ["mix_up"], "data__train_limit": 16, "training__epochs": 1})
+    recipe = tiny_recipe(data__augment__layers=["mix_up"], data__train_limit=16, training__epochs=1)
     data = experiments.prepare(recipe)
     model = experiments.build(recipe, data)
-    from kerastrain.experiments.build import training_batches
-
     images, shares = training_batches(recipe, data)[0]
     assert ((shares > 0.01) & (shares < 0.99)).any()
     probabilities = np.asarray(model.predict(images, verbose=0))
@@ -153,7 +152,7 @@ def test_training_with_mixed_labels_follows_the_soft_cross_entropy(tiny_recipe):
     ],
 )
 def test_layers_that_cannot_work_are_refused(tiny_recipe, changes, words):
-    with pytest.raises(InputError, match="data.augment.layers") as caught:
+    with pytest.raises(InputError, match=r"data\.augment\.layers") as caught:
         tiny_recipe(**changes)
     assert words in str(caught.value)
 

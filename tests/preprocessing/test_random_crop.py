@@ -40,3 +40,18 @@ def test_no_images_give_none():
 def test_arguments_out_of_range_are_refused(offsets, padding, message):
     with pytest.raises(ValueError, match=message):
         random_crop(np.zeros((1, 8, 8, 3)), np.array(offsets), padding)
+
+
+def test_mirrored_crops_are_the_crops_turned():
+    rng = np.random.default_rng(4)
+    images = rng.integers(0, 256, (20, 5, 7, 3), dtype=np.uint8)
+    offsets = rng.integers(0, 5, (20, 2))
+    mirrored = rng.random(20) < 0.5
+    plain = random_crop(images, offsets, 2)
+    found = random_crop(images, offsets, 2, mirrored)
+    np.testing.assert_array_equal(found[mirrored], np.flip(plain[mirrored], axis=2))
+    np.testing.assert_array_equal(found[~mirrored], plain[~mirrored])
+    turned = random_crop(images, np.zeros((20, 2), int), 0, np.ones(20, bool))
+    np.testing.assert_array_equal(turned, np.flip(images, axis=2))
+    with pytest.raises(ValueError, match="mirrored"):
+        random_crop(images, offsets, 2, mirrored[:3])
