@@ -131,11 +131,14 @@ def evaluate(target: Target, data: Data = None, verbose: Verbose = False) -> Non
 def predict(
     target: Target,
     images: Annotated[list[pathlib.Path], typer.Argument(metavar="IMAGES...", help="Image files.")],
+    dropout_samples: Annotated[
+        int | None, typer.Option(help="Predict so many times with dropout on: the mean, and how unsure it is.")
+    ] = None,
     verbose: Verbose = False,
 ) -> None:
     """The classes that a trained model sees in image files."""
     experiments = _experiments(verbose)
-    predictions = experiments.load_trained(target).predict(images)
+    predictions = experiments.load_trained(target).predict(images, dropout_samples=dropout_samples)
     _say(_console(), *map(summary.prediction_line, predictions))
     _finish({"model": str(target), "predictions": predictions})
 

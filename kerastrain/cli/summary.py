@@ -33,7 +33,11 @@ def metric_table(result: Mapping[str, Any]) -> list[str]:
 
 def prediction_line(row: Mapping[str, Any]) -> str:
     """An image's likeliest classes; of a multi-label model first the labels that it gives the image."""
-    best = ", ".join(f"{name} {probability:.1%}" for name, probability in list(row["probabilities"].items())[:3])
+    spread = row.get("standard_deviations")
+    best = ", ".join(
+        f"{name} {probability:.1%}" + (f" ± {spread[name]:.1%}" if spread else "")
+        for name, probability in list(row["probabilities"].items())[:3]
+    )
     if "labels" not in row:
         return f"{row['image']}: {best}"
     return f"{row['image']}: {', '.join(row['labels']) or 'no label'} ({best})"

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerastrain import datasets
+from kerastrain import datasets, layers
 from kerastrain._core import yaml_document
 from kerastrain._core.errors import InputError
 from kerastrain.experiments.build import loss_of, metrics_of
@@ -81,19 +81,34 @@ class Trained:
             )
         return prepared
 
-    def predict(self, paths: Sequence[pathlib.Path]) -> list[dict[str, Any]]:
-        """For each image file its class probabilities, the likeliest first. Images are resized to the model's input."""
+    def predict(self, paths: Sequence[pathlib.Path], *, dropout_samples: int | None = None) -> list[dict[str, Any]]:
+        """For each image file its class probabilities, the likeliest first. Images are resized to the model's input.
+
+        Args:
+            paths: image files.
+            dropout_samples: predict so many times with dropout on, and give the mean, and with it the standard
+                deviation of each probability (`kerastrain.layers.mc_predict`); None for the plain prediction.
+
+        Raises:
+            InputError: a file has no image, or there is no dropout to sample.
+        """
         images = np.stack([_read_image(path, self._image_shape) for path in paths])
         inputs: Any = images
         if self.form == "image_and_histogram":
             inputs = {"image": images, "histogram": datasets.color_histogram(images)}
-        probabilities = np.asarray(self.model.predict(inputs, verbose=0))
+        spread = None
+        if dropout_samples is None:
+            probabilities = np.asarray(self.model.predict(inputs, verbose=0))
+        else:
+            probabilities, spread = layers.mc_predict(self.model, inputs, dropout_samples)
         names = self.class_names or tuple(str(index) for index in range(self.classes))
         rows = []
-        for path, row in zip(paths, probabilities, strict=True):
+        for index, (path, row) in enumerate(zip(paths, probabilities, strict=True)):
             order = np.argsort(-row, kind="stable")
-            ranked = {names[index]: round(float(row[index]), 6) for index in order}
+            ranked = {names[place]: round(float(row[place]), 6) for place in order}
             found: dict[str, Any] = {"image": str(path), "class": names[order[0]], "probabilities": ranked}
+            if spread is not None:
+                found["standard_deviations"] = {names[place]: round(float(spread[index][place]), 6) for place in order}
             if self.form == "pairs":
                 found["labels"] = [name for name, probability in ranked.items() if probability > 0.5]
             rows.append(found)

@@ -41,3 +41,13 @@ def test_predictions_show_three_classes_and_the_labels_of_a_multi_label_model():
     assert prediction_line(row) == f"a.png: {best}"
     assert prediction_line({**row, "labels": ["cat", "dog"]}) == f"a.png: cat, dog ({best})"
     assert prediction_line({**row, "labels": []}) == f"a.png: no label ({best})"
+
+
+def test_a_sampled_prediction_says_how_unsure_it_is():
+    row = {"image": "a.png", "probabilities": {"cat": 0.6, "dog": 0.4}, "standard_deviations": {"cat": 0.1, "dog": 0.2}}
+    assert prediction_line(row) == "a.png: cat 60.0% ± 10.0%, dog 40.0% ± 20.0%"
+
+
+def test_views_have_rows_of_their_own():
+    table = metric_table({"test": {"loss": 1.0}, "test_time_augmentation": {"test": {"loss": 0.5}}})
+    assert [line.split() for line in table] == [["loss"], ["test", "1.0000"], ["test", "(views)", "0.5000"]]

@@ -143,3 +143,17 @@ def test_a_model_of_something_else_than_images_is_refused(tmp_path):
     for name in ("vectors", "any"):
         with pytest.raises(InputError, match="expected a model of images"):
             load_trained(tmp_path / f"{name}.keras")
+
+
+def test_dropout_samples_give_mean_and_spread(tmp_path):
+    inputs = keras.Input((2, 2, 3))
+    # The dropped feature is the image's first pixel: the logit of class `a` is 0 or 2.
+    x = keras.layers.Rescaling(1 / 255)(keras.layers.Flatten()(inputs)[:, :1])
+    x = keras.layers.Dropout(0.5, seed=0)(x)
+    x = keras.layers.Dense(2, use_bias=False, kernel_initializer=keras.initializers.Constant([[1.0, 0.0]]))(x)
+    keras.Model(inputs, keras.layers.Softmax()(x)).save(tmp_path / "model.keras")
+    PIL.Image.fromarray(np.full((2, 2, 3), 255, np.uint8)).save(tmp_path / "white.png")
+    row = load_trained(tmp_path / "model.keras").predict([tmp_path / "white.png"], dropout_samples=200)[0]
+    high = np.exp(2) / (1 + np.exp(2))
+    assert row["probabilities"]["0"] == pytest.approx((high + 0.5) / 2, abs=4 * 0.19 / np.sqrt(200))
+    assert row["standard_deviations"]["0"] == pytest.approx((high - 0.5) / 2, abs=0.01)
