@@ -1,0 +1,3 @@
+"""One of each public callback, made afresh on each call for a folder of its own."""
+
+MAKE = {}
