@@ -1,4 +1,4 @@
-"""The names that a recipe's `callbacks` list knows: Keras's own callbacks, fitted to a run folder."""
+"""The names that a recipe's `callbacks` list knows: ours and Keras's, fitted to a run and its folder."""
 
 import pathlib
 from typing import Annotated, Any, Literal
@@ -6,7 +6,17 @@ from typing import Annotated, Any, Literal
 import keras
 from pydantic import Field
 
-from kerastrain._core.registry import FiniteFloat, NonNegativeFloat, NonNegativeInt, Registry
+from kerastrain import callbacks
+from kerastrain._core.errors import InputError
+from kerastrain._core.registry import (
+    FiniteFloat,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Registry,
+    problem,
+)
 
 CALLBACKS = Registry("callback")
 
@@ -15,15 +25,20 @@ Mode = Literal["auto", "min", "max"]
 
 CALLBACKS.add(
     "early_stopping",
-    keras.callbacks.EarlyStopping,
-    "Stop when the monitored value no longer improves.",
+    callbacks.EarlyStopping,
+    "Stop when the monitored values no longer improve, the validation error has risen, or the time is up.",
     skip=("verbose",),
-    monitor=Monitor,
-    min_delta=NonNegativeFloat,
-    patience=NonNegativeInt,
-    mode=Mode,
-    baseline=FiniteFloat | None,
+    monitor=Monitor | list[Monitor],
+    min_delta=NonNegativeFloat | list[NonNegativeFloat],
+    patience=NonNegativeInt | None,
+    mode=Mode | list[Mode],
+    baseline=FiniteFloat | list[FiniteFloat | None] | None,
     start_from_epoch=NonNegativeInt,
+    stop_when=Literal["all", "any"],
+    max_seconds=PositiveFloat | None,
+    generalization_loss=PositiveFloat | None,
+    progress_quotient=PositiveFloat | None,
+    strip_epochs=PositiveInt,
 )
 CALLBACKS.add(
     "reduce_lr_on_plateau",
@@ -48,6 +63,15 @@ def _best_model(monitor: Monitor = "val_loss", mode: Mode = "auto", *, folder: p
 
 
 CALLBACKS.add("best_model", _best_model, "Keep the model of the best epoch as best_model.keras.", skip=("folder",))
+
+
+def check_callbacks(section: list[dict[str, Any]]) -> None:
+    """Raise the problem of an item whose arguments do not go together, at its place in a recipe."""
+    for index, item in enumerate(section):
+        try:
+            build_callbacks([item], None)
+        except InputError as error:
+            raise problem(("callbacks", index), str(error).rstrip(".")) from None
 
 
 def build_callbacks(section: list[dict[str, Any]], folder: pathlib.Path | None) -> list[keras.callbacks.Callback]:

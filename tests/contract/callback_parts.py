@@ -1,3 +1,14 @@
 """One of each public callback, made afresh on each call for a folder of its own."""
 
-MAKE = {}
+from kerastrain import callbacks
+
+MAKE = {
+    "callbacks.EarlyStopping": lambda folder: callbacks.EarlyStopping(
+        ["val_loss", "loss"],
+        patience=5,
+        restore_best_weights=True,
+        generalization_loss=50.0,
+        progress_quotient=9.0,
+        strip_epochs=3,
+    ),
+}

@@ -26,6 +26,7 @@ ROWS: dict[str, Row] = {
     "activations.gelu": Row("function"),
     "activations.maxout": Row("function"),
     "activations.stochastic_gelu": Row("function"),
+    "callbacks.EarlyStopping": Row("callback"),
     "callbacks.StatefulCallback": Row("base"),
     "datasets.DATASETS": Row("registry"),
     "datasets.FORMS": Row("registry"),

@@ -86,6 +86,17 @@ def test_early_stopping_ends_the_training(tiny, tiny_recipe):
     assert len(experiments.fit(recipe, experiments.build(recipe, tiny), tiny).history) == 2
 
 
+def test_early_stopping_restores_the_best_epoch(tiny, tiny_recipe):
+    stopping = {"type": "early_stopping", "monitor": ["val_loss", "val_accuracy"], "stop_when": "any", "patience": 2}
+    stopping |= {"min_delta": [100.0, 0.0], "restore_best_weights": True}
+    recipe, seen = tiny_recipe(callbacks=[stopping], training__epochs=9), []
+    keep = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(weights(model)))
+    model = experiments.build(recipe, tiny)
+    assert len(experiments.fit(recipe, model, tiny, callbacks=[keep]).history) == 3
+    for one, other, last in zip(weights(model), seen[0], seen[2], strict=True):
+        assert one.tobytes() == other.tobytes() != last.tobytes()
+
+
 class Signals(keras.callbacks.Callback):
     def __init__(self, number):
         super().__init__()

@@ -216,6 +216,16 @@ MISTAKES = {
         5,
         ["`callbacks[0].patience`", "expected a number >= 0"],
     ),
+    "callback whose arguments do not go together": (
+        "callbacks:\n  - {type: early_stopping, mode: max, generalization_loss: 5.0}\n",
+        5,
+        ["`callbacks[0]`", "of an error that is minimized"],
+    ),
+    "one of several monitors": (
+        "callbacks:\n  - {type: early_stopping, monitor: [val_loss, val_los]}\n",
+        5,
+        ["`callbacks[0].monitor`", "Did you mean `val_loss`?"],
+    ),
     "misspelled callback": ("callbacks: [early_stoping]\n", 4, ["Did you mean `early_stopping`?"]),
     "plateau on a schedule": (
         "optimizer: {learning_rate: {type: cosine_decay, initial: 0.1}}\ncallbacks:\n- type: reduce_lr_on_plateau\n",
