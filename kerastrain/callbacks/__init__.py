@@ -1,6 +1,7 @@
 """Callbacks whose state survives a resume: stopping, plateaus, moving hyperparameters, averages, snapshots."""
 
 from kerastrain.callbacks.early_stopping import EarlyStopping
+from kerastrain.callbacks.reduce_on_plateau import ReduceOnPlateau
 from kerastrain.callbacks.stateful_callback import StatefulCallback
 
-__all__ = ["EarlyStopping", "StatefulCallback"]
+__all__ = ["EarlyStopping", "ReduceOnPlateau", "StatefulCallback"]

@@ -124,7 +124,7 @@ after epoch 3: no improvement for 2 epochs.
             for value in _each("baseline", baseline, names)
         ]
         self.patience = None if patience is None else whole_number("patience", patience, minimum=0)
-        self.verbose = whole_number("verbose", int(verbose) if isinstance(verbose, bool) else verbose, minimum=0)
+        self.verbose = bool(verbose) if isinstance(verbose, int) else boolean("verbose", verbose)
         self.restore_best_weights = boolean("restore_best_weights", restore_best_weights)
         self.start_from_epoch = whole_number("start_from_epoch", start_from_epoch, minimum=0)
         self.stop_when = choice("stop_when", stop_when, STOP_WHEN)

@@ -7,6 +7,7 @@ import keras
 from kerastrain import losses
 from kerastrain._core.keras_layers import all_layers
 from kerastrain.experiments.batches import Batches
+from kerastrain.experiments.callback_parts import MOVES_THE_OPTIMIZER
 from kerastrain.experiments.execution import Execution, choose_execution, choose_precision, policy_name
 from kerastrain.experiments.optimizer_parts import build_optimizer
 from kerastrain.experiments.prepare import PreparedData
@@ -57,6 +58,7 @@ def build_for_execution(recipe: Recipe, data: PreparedData) -> tuple[keras.Model
         accumulation=accumulated if accumulated > 1 else None,
         batches=len(batches),
         model=model,
+        composed=any(item["type"] in MOVES_THE_OPTIMIZER for item in recipe.callbacks),
     )
     execution = choose_execution(
         model,

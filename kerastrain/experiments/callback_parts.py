@@ -10,6 +10,7 @@ from kerastrain import callbacks
 from kerastrain._core.errors import InputError
 from kerastrain._core.registry import (
     FiniteFloat,
+    Fraction,
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
@@ -22,6 +23,10 @@ CALLBACKS = Registry("callback")
 
 Monitor = Annotated[str, Field(min_length=1)]
 Mode = Literal["auto", "min", "max"]
+Factor = Annotated[float, Field(gt=0, lt=1)]
+
+# They move variables that only a `ComposedOptimizer` has.
+MOVES_THE_OPTIMIZER = ("reduce_on_plateau",)
 
 CALLBACKS.add(
     "early_stopping",
@@ -41,12 +46,25 @@ CALLBACKS.add(
     strip_epochs=PositiveInt,
 )
 CALLBACKS.add(
+    "reduce_on_plateau",
+    callbacks.ReduceOnPlateau,
+    "Multiply the learning rate, a schedule too, by a factor when the monitored value no longer improves.",
+    skip=("verbose",),
+    monitor=Monitor,
+    factor=Factor,
+    patience=NonNegativeInt,
+    mode=Mode,
+    min_delta=NonNegativeFloat,
+    cooldown=NonNegativeInt,
+    min_multiplier=Fraction,
+)
+CALLBACKS.add(
     "reduce_lr_on_plateau",
     keras.callbacks.ReduceLROnPlateau,
-    "Multiply the learning rate by a factor when the monitored value no longer improves.",
+    "Keras's: set a constant learning rate to a part of it when the monitored value no longer improves.",
     skip=("verbose", "kwargs"),
     monitor=Monitor,
-    factor=Annotated[float, Field(gt=0, lt=1)],
+    factor=Factor,
     patience=NonNegativeInt,
     mode=Mode,
     min_delta=NonNegativeFloat,

@@ -128,8 +128,8 @@ class Recipe(_Section):
         check_callbacks(self.callbacks)
         kinds = [callback["type"] for callback in self.callbacks]
         if "reduce_lr_on_plateau" in kinds and isinstance(self.optimizer.learning_rate, dict):
-            place = ("callbacks", kinds.index("reduce_lr_on_plateau"))
-            raise problem(place, "`reduce_lr_on_plateau` sets a constant rate; it cannot work on a schedule")
+            message = "`reduce_lr_on_plateau` sets a constant; it cannot work on a schedule. Use `reduce_on_plateau`"
+            raise problem(("callbacks", kinds.index("reduce_lr_on_plateau")), message)
         if self.training.strategy == "full_batch" and self.optimizer.gradient_accumulation_steps is not None:
             message = "`strategy: full_batch` accumulates all batches of an epoch; leave it out"
             raise problem(("optimizer", "gradient_accumulation_steps"), message)

@@ -11,4 +11,5 @@ MAKE = {
         progress_quotient=9.0,
         strip_epochs=3,
     ),
+    "callbacks.ReduceOnPlateau": lambda folder: callbacks.ReduceOnPlateau(patience=1, min_delta=100.0),
 }

@@ -97,6 +97,16 @@ def test_early_stopping_restores_the_best_epoch(tiny, tiny_recipe):
         assert one.tobytes() == other.tobytes() != last.tobytes()
 
 
+def test_plateaus_scale_a_schedule(tiny, tiny_recipe):
+    schedule = {"type": "step_decay", "initial": 0.1, "factor": 0.5, "every_epochs": 1}
+    plateau = {"type": "reduce_on_plateau", "patience": 1, "factor": 0.1, "min_delta": 100.0}
+    recipe = tiny_recipe(optimizer__learning_rate=schedule, callbacks=[plateau], training__epochs=3)
+    history = experiments.fit(recipe, experiments.build(recipe, tiny), tiny).history
+    # Of the next update: 0.1 / 2^epoch, and a tenth of it after the second epoch, which is no better by 100.
+    expected = [0.05, 0.025 * 0.1, 0.0125 * 0.01]
+    np.testing.assert_allclose([row["learning_rate"] for row in history], expected, rtol=1e-5)
+
+
 class Signals(keras.callbacks.Callback):
     def __init__(self, number):
         super().__init__()
