@@ -2,6 +2,7 @@
 
 from kerastrain.callbacks.early_stopping import EarlyStopping
 from kerastrain.callbacks.reduce_on_plateau import ReduceOnPlateau
+from kerastrain.callbacks.schedule_hyperparameter import ScheduleHyperparameter
 from kerastrain.callbacks.stateful_callback import StatefulCallback
 
-__all__ = ["EarlyStopping", "ReduceOnPlateau", "StatefulCallback"]
+__all__ = ["EarlyStopping", "ReduceOnPlateau", "ScheduleHyperparameter", "StatefulCallback"]

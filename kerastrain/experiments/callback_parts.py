@@ -1,12 +1,13 @@
 """The names that a recipe's `callbacks` list knows: ours and Keras's, fitted to a run and its folder."""
 
+import dataclasses
 import pathlib
 from typing import Annotated, Any, Literal
 
 import keras
-from pydantic import Field
+from pydantic import Field, PlainValidator
 
-from kerastrain import callbacks
+from kerastrain import callbacks, layers
 from kerastrain._core.errors import InputError
 from kerastrain._core.registry import (
     FiniteFloat,
@@ -18,6 +19,7 @@ from kerastrain._core.registry import (
     Registry,
     problem,
 )
+from kerastrain.experiments.schedule_parts import made, number_or_schedule
 
 CALLBACKS = Registry("callback")
 
@@ -26,7 +28,22 @@ Mode = Literal["auto", "min", "max"]
 Factor = Annotated[float, Field(gt=0, lt=1)]
 
 # They move variables that only a `ComposedOptimizer` has.
-MOVES_THE_OPTIMIZER = ("reduce_on_plateau",)
+MOVES_THE_OPTIMIZER = ("reduce_on_plateau", "schedule_hyperparameter")
+
+
+@dataclasses.dataclass(frozen=True)
+class CallbackContext:
+    """What callbacks need to know of their run.
+
+    folder: where their files go; None in a search's trial, which has none.
+    steps: updates in an epoch.
+    epochs: of the run.
+    """
+
+    folder: pathlib.Path | None
+    steps: int
+    epochs: int
+
 
 CALLBACKS.add(
     "early_stopping",
@@ -73,6 +90,31 @@ CALLBACKS.add(
 )
 
 
+# Which fields of the context a name is made with.
+_CONTEXT = {"best_model": ("folder",), "schedule_hyperparameter": ("steps", "epochs")}
+
+
+def _schedule_hyperparameter(
+    hyperparameter: Annotated[str, Field(min_length=1)],
+    schedule: Annotated[dict[str, Any], PlainValidator(number_or_schedule(minimum=0))],
+    by: Literal["epoch", "step"] = "epoch",
+    *,
+    steps: int,
+    epochs: int,
+) -> callbacks.ScheduleHyperparameter:
+    moved = layers.VariableRateDropout if hyperparameter == "dropout" else hyperparameter
+    path = made(schedule, steps=steps if by == "step" else 1, epochs=epochs)
+    return callbacks.ScheduleHyperparameter(moved, path, by)
+
+
+CALLBACKS.add(
+    "schedule_hyperparameter",
+    _schedule_hyperparameter,
+    "Move a hyperparameter of the optimizer along a schedule, or as `dropout` the rate of `variable_rate` dropouts.",
+    skip=_CONTEXT["schedule_hyperparameter"],
+)
+
+
 def _best_model(monitor: Monitor = "val_loss", mode: Mode = "auto", *, folder: pathlib.Path | None) -> Any:
     # Without a run folder (a search's trial) there is nowhere to keep a model, and nothing to do.
     if folder is None:
@@ -80,22 +122,26 @@ def _best_model(monitor: Monitor = "val_loss", mode: Mode = "auto", *, folder: p
     return keras.callbacks.ModelCheckpoint(folder / "best_model.keras", monitor=monitor, mode=mode, save_best_only=True)
 
 
-CALLBACKS.add("best_model", _best_model, "Keep the model of the best epoch as best_model.keras.", skip=("folder",))
+CALLBACKS.add(
+    "best_model",
+    _best_model,
+    "Keep the model of the best epoch as best_model.keras.",
+    skip=_CONTEXT["best_model"],
+)
 
 
-def check_callbacks(section: list[dict[str, Any]]) -> None:
+def check_callbacks(section: list[dict[str, Any]], epochs: int) -> None:
     """Raise the problem of an item whose arguments do not go together, at its place in a recipe."""
     for index, item in enumerate(section):
         try:
-            build_callbacks([item], None)
+            build_callbacks([item], CallbackContext(None, steps=1, epochs=epochs))
         except InputError as error:
             raise problem(("callbacks", index), str(error).rstrip(".")) from None
 
 
-def build_callbacks(section: list[dict[str, Any]], folder: pathlib.Path | None) -> list[keras.callbacks.Callback]:
-    """Fresh callbacks of a validated `callbacks` list; their files go to `folder`."""
-    made = []
-    for item in section:
-        context = {"folder": folder} if item["type"] == "best_model" else {}
-        made.append(CALLBACKS.create(item, **context))
-    return made
+def build_callbacks(section: list[dict[str, Any]], context: CallbackContext) -> list[keras.callbacks.Callback]:
+    """Fresh callbacks of a validated `callbacks` list."""
+    return [
+        CALLBACKS.create(item, **{name: getattr(context, name) for name in _CONTEXT.get(item["type"], ())})
+        for item in section
+    ]

@@ -125,7 +125,7 @@ class Recipe(_Section):
                 if name not in known:
                     message = f'expected one of {", ".join(known)}. Received: "{name}".{closest(name, known)}'
                     raise problem(("callbacks", index, "monitor"), message.rstrip("."))
-        check_callbacks(self.callbacks)
+        check_callbacks(self.callbacks, self.training.epochs)
         kinds = [callback["type"] for callback in self.callbacks]
         if "reduce_lr_on_plateau" in kinds and isinstance(self.optimizer.learning_rate, dict):
             message = "`reduce_lr_on_plateau` sets a constant; it cannot work on a schedule. Use `reduce_on_plateau`"

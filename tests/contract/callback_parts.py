@@ -12,4 +12,7 @@ MAKE = {
         strip_epochs=3,
     ),
     "callbacks.ReduceOnPlateau": lambda folder: callbacks.ReduceOnPlateau(patience=1, min_delta=100.0),
+    "callbacks.ScheduleHyperparameter": lambda folder: callbacks.ScheduleHyperparameter(
+        "momentum", lambda step: 0.9 / (1 + step), by="step"
+    ),
 }

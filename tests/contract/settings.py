@@ -28,6 +28,7 @@ ROWS: dict[str, Row] = {
     "activations.stochastic_gelu": Row("function"),
     "callbacks.EarlyStopping": Row("callback"),
     "callbacks.ReduceOnPlateau": Row("callback"),
+    "callbacks.ScheduleHyperparameter": Row("callback"),
     "callbacks.StatefulCallback": Row("base"),
     "datasets.DATASETS": Row("registry"),
     "datasets.FORMS": Row("registry"),

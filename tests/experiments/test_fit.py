@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kerastrain import experiments
-from kerastrain._core.errors import WorkFailedError
+from kerastrain._core.errors import InputError, WorkFailedError
 
 
 def weights(model):
@@ -105,6 +105,37 @@ def test_plateaus_scale_a_schedule(tiny, tiny_recipe):
     # Of the next update: 0.1 / 2^epoch, and a tenth of it after the second epoch, which is no better by 100.
     expected = [0.05, 0.025 * 0.1, 0.0125 * 0.01]
     np.testing.assert_allclose([row["learning_rate"] for row in history], expected, rtol=1e-5)
+
+
+def moved(hyperparameter, **options):
+    return {"type": "schedule_hyperparameter", "hyperparameter": hyperparameter, **options}
+
+
+def test_hyperparameters_move_along_schedules(tiny, tiny_recipe):
+    decay = {"type": "step_decay", "initial": 0.8, "factor": 0.5, "every_epochs": 1}
+    recipe = tiny_recipe(
+        optimizer__rule={"type": "momentum_sgd", "momentum": 0.1},
+        model__dropout={"type": "variable_rate", "rate": 0.1},
+        callbacks=[moved("momentum", schedule=decay, by="step"), moved("dropout", schedule=decay)],
+        training__epochs=3,
+        training__steps_per_execution=1,
+    )
+    model, seen = experiments.build(recipe, tiny), []
+    rate = next(layer for layer in model.layers if hasattr(layer, "dropout_rate")).dropout_rate
+    momentum = model.optimizer.hyperparameters["momentum"]
+    keep = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: seen.append([float(keras.ops.convert_to_numpy(v)) for v in (momentum, rate)])
+    )
+    experiments.fit(recipe, model, tiny, callbacks=[keep])
+    np.testing.assert_allclose(seen, [[0.8, 0.8], [0.4, 0.4], [0.2, 0.2]], rtol=1e-6)
+
+
+def test_a_hyperparameter_that_the_rule_does_not_have_is_refused_before_the_run(tiny, tiny_recipe, tmp_path):
+    decay = {"type": "step_decay", "initial": 0.8, "factor": 0.5, "every_epochs": 1}
+    recipe = tiny_recipe(callbacks=[moved("momentum", schedule=decay)])
+    with pytest.raises(InputError, match=r"`momentum` is not a hyperparameter.*Known: learning_rate"):
+        experiments.run(recipe, tmp_path / "run", data=tiny)
+    assert not (tmp_path / "run" / "recipe.yaml").exists()
 
 
 class Signals(keras.callbacks.Callback):

@@ -226,6 +226,11 @@ MISTAKES = {
         5,
         ["`callbacks[0].monitor`", "Did you mean `val_loss`?"],
     ),
+    "hyperparameter on no schedule": (
+        "callbacks:\n  - type: schedule_hyperparameter\n    hyperparameter: l2\n    schedule: {type: step_decy}\n",
+        7,
+        ["`callbacks[0].schedule.type`", "Did you mean `step_decay`?"],
+    ),
     "misspelled callback": ("callbacks: [early_stoping]\n", 4, ["Did you mean `early_stopping`?"]),
     "plateau on a schedule": (
         "optimizer: {learning_rate: {type: cosine_decay, initial: 0.1}}\ncallbacks:\n- type: reduce_lr_on_plateau\n",
