@@ -90,6 +90,13 @@ CALLBACKS.add(
 )
 
 
+CALLBACKS.add(
+    "gradual_unfreezing",
+    callbacks.GradualUnfreezing,
+    "Unfreeze the parameter groups that have `trainable: false` one after another, the last first.",
+    groups=Annotated[list[str], Field(min_length=1)] | None,
+    epochs=PositiveInt | list[NonNegativeInt],
+)
 # Which fields of the context a name is made with.
 _CONTEXT = {"best_model": ("folder",), "schedule_hyperparameter": ("steps", "epochs")}
 

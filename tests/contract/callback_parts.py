@@ -11,6 +11,7 @@ MAKE = {
         progress_quotient=9.0,
         strip_epochs=3,
     ),
+    "callbacks.GradualUnfreezing": lambda folder: callbacks.GradualUnfreezing(["trunk"]),
     "callbacks.ReduceOnPlateau": lambda folder: callbacks.ReduceOnPlateau(patience=1, min_delta=100.0),
     "callbacks.ScheduleHyperparameter": lambda folder: callbacks.ScheduleHyperparameter(
         "momentum", lambda step: 0.9 / (1 + step), by="step"

@@ -138,6 +138,20 @@ def test_a_hyperparameter_that_the_rule_does_not_have_is_refused_before_the_run(
     assert not (tmp_path / "run" / "recipe.yaml").exists()
 
 
+def test_groups_are_unfrozen_one_after_another(tiny, tiny_recipe):
+    groups = [{"pattern": "layer1_", "trainable": False, "name": "first"}]
+    unfreezing = {"type": "gradual_unfreezing", "epochs": [2]}
+    recipe = tiny_recipe(optimizer__groups=groups, callbacks=[unfreezing], training__epochs=3)
+    model, seen = experiments.build(recipe, tiny), []
+    kernel = model.get_layer("layer1_dense").kernel
+    seen.append(np.array(keras.ops.convert_to_numpy(kernel)))
+    keep = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: seen.append(np.array(keras.ops.convert_to_numpy(kernel)))
+    )
+    experiments.fit(recipe, model, tiny, callbacks=[keep])
+    assert [np.array_equal(one, seen[0]) for one in seen] == [True, True, True, False]
+
+
 class Signals(keras.callbacks.Callback):
     def __init__(self, number):
         super().__init__()
