@@ -8,10 +8,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kerastrain import datasets, experiments, layers, optimizers, plots, topologies, tuning
+    from kerastrain import callbacks, datasets, experiments, layers, optimizers, plots, topologies, tuning
 
 __version__ = "0.1.0"
-__all__ = ["datasets", "experiments", "layers", "optimizers", "plots", "topologies", "tuning"]
+__all__ = ["callbacks", "datasets", "experiments", "layers", "optimizers", "plots", "topologies", "tuning"]
 
 
 def __getattr__(name: str) -> Any:

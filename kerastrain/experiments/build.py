@@ -6,8 +6,10 @@ import keras
 
 from kerastrain import losses
 from kerastrain._core.keras_layers import all_layers
+from kerastrain.callbacks import StatefulCallback
 from kerastrain.experiments.augmentation_parts import AugmentationLayers, mixes_labels
 from kerastrain.experiments.batches import Batches
+from kerastrain.experiments.callback_parts import MOVES_THE_OPTIMIZER, CallbackContext, build_callbacks
 from kerastrain.experiments.execution import Execution, choose_execution, choose_precision, policy_name
 from kerastrain.experiments.optimizer_parts import build_optimizer
 from kerastrain.experiments.prepare import PreparedData
@@ -49,15 +51,15 @@ def build_for_execution(recipe: Recipe, data: PreparedData) -> tuple[keras.Model
         keras.config.set_dtype_policy(before)
     batches = training_batches(recipe, data)
     _adapt_initializers(model, data)
-    whole = training.strategy == "full_batch"
-    accumulated = len(batches) if whole else recipe.optimizer.gradient_accumulation_steps or 1
+    accumulated = _accumulated(recipe, batches)
     optimizer = build_optimizer(
         recipe.optimizer.model_dump(),
-        steps=max(1, len(batches) // accumulated),
+        steps=updates_in_an_epoch(recipe, batches),
         epochs=training.epochs,
         accumulation=accumulated if accumulated > 1 else None,
         batches=len(batches),
         model=model,
+        composed=any(item["type"] in MOVES_THE_OPTIMIZER for item in recipe.callbacks),
     )
     execution = choose_execution(
         model,
@@ -74,7 +76,17 @@ def build_for_execution(recipe: Recipe, data: PreparedData) -> tuple[keras.Model
         steps_per_execution=execution.steps_per_execution,
         jit_compile=execution.jit,
     )
+    _check_callbacks(recipe, model, batches)
     return model, execution
+
+
+def _check_callbacks(recipe: Recipe, model: keras.Model, batches: Batches) -> None:
+    """Raise what a callback would raise at the beginning of `fit`, when the run has its folder already."""
+    context = CallbackContext(None, updates_in_an_epoch(recipe, batches), recipe.training.epochs)
+    for callback in build_callbacks(recipe.callbacks, context):
+        if isinstance(callback, StatefulCallback):
+            callback.set_model(model)
+            callback.on_train_begin()
 
 
 def _adapt_initializers(model: keras.Model, data: PreparedData) -> None:
@@ -86,6 +98,17 @@ def _adapt_initializers(model: keras.Model, data: PreparedData) -> None:
         several = isinstance(inputs, dict)
         some = {key: array[:_ADAPTED_ON] for key, array in inputs.items()} if several else inputs[:_ADAPTED_ON]
         lsuv.adapt(model, some)
+
+
+def _accumulated(recipe: Recipe, batches: Batches) -> int:
+    if recipe.training.strategy == "full_batch":
+        return len(batches)
+    return recipe.optimizer.gradient_accumulation_steps or 1
+
+
+def updates_in_an_epoch(recipe: Recipe, batches: Batches) -> int:
+    """How often the optimizer updates the weights in an epoch; at least 1, for schedules."""
+    return max(1, len(batches) // _accumulated(recipe, batches))
 
 
 def step_samples(recipe: Recipe) -> int:

@@ -1,42 +1,124 @@
-"""The names that a recipe's `callbacks` list knows: Keras's own callbacks, fitted to a run folder."""
+"""The names that a recipe's `callbacks` list knows: ours and Keras's, fitted to a run and its folder."""
 
+import dataclasses
 import pathlib
 from typing import Annotated, Any, Literal
 
 import keras
-from pydantic import Field
+from pydantic import Field, PlainValidator
 
-from kerastrain._core.registry import FiniteFloat, NonNegativeFloat, NonNegativeInt, Registry
+from kerastrain import callbacks, layers
+from kerastrain._core.errors import InputError
+from kerastrain._core.registry import (
+    FiniteFloat,
+    Fraction,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    Registry,
+    problem,
+)
+from kerastrain.experiments.schedule_parts import made, number_or_schedule
 
 CALLBACKS = Registry("callback")
 
 Monitor = Annotated[str, Field(min_length=1)]
 Mode = Literal["auto", "min", "max"]
+Factor = Annotated[float, Field(gt=0, lt=1)]
+
+# They move variables that only a `ComposedOptimizer` has.
+MOVES_THE_OPTIMIZER = ("reduce_on_plateau", "schedule_hyperparameter")
+
+
+@dataclasses.dataclass(frozen=True)
+class CallbackContext:
+    """What callbacks need to know of their run.
+
+    folder: where their files go; None in a search's trial, which has none.
+    steps: updates in an epoch.
+    epochs: of the run.
+    """
+
+    folder: pathlib.Path | None
+    steps: int
+    epochs: int
+
 
 CALLBACKS.add(
     "early_stopping",
-    keras.callbacks.EarlyStopping,
-    "Stop when the monitored value no longer improves.",
+    callbacks.EarlyStopping,
+    "Stop when the monitored values no longer improve, the validation error has risen, or the time is up.",
+    skip=("verbose",),
+    monitor=Monitor | list[Monitor],
+    min_delta=NonNegativeFloat | list[NonNegativeFloat],
+    patience=NonNegativeInt | None,
+    mode=Mode | list[Mode],
+    baseline=FiniteFloat | list[FiniteFloat | None] | None,
+    start_from_epoch=NonNegativeInt,
+    stop_when=Literal["all", "any"],
+    max_seconds=PositiveFloat | None,
+    generalization_loss=PositiveFloat | None,
+    progress_quotient=PositiveFloat | None,
+    strip_epochs=PositiveInt,
+)
+CALLBACKS.add(
+    "reduce_on_plateau",
+    callbacks.ReduceOnPlateau,
+    "Multiply the learning rate, a schedule too, by a factor when the monitored value no longer improves.",
     skip=("verbose",),
     monitor=Monitor,
-    min_delta=NonNegativeFloat,
+    factor=Factor,
     patience=NonNegativeInt,
     mode=Mode,
-    baseline=FiniteFloat | None,
-    start_from_epoch=NonNegativeInt,
+    min_delta=NonNegativeFloat,
+    cooldown=NonNegativeInt,
+    min_multiplier=Fraction,
 )
 CALLBACKS.add(
     "reduce_lr_on_plateau",
     keras.callbacks.ReduceLROnPlateau,
-    "Multiply the learning rate by a factor when the monitored value no longer improves.",
+    "Keras's: set a constant learning rate to a part of it when the monitored value no longer improves.",
     skip=("verbose", "kwargs"),
     monitor=Monitor,
-    factor=Annotated[float, Field(gt=0, lt=1)],
+    factor=Factor,
     patience=NonNegativeInt,
     mode=Mode,
     min_delta=NonNegativeFloat,
     cooldown=NonNegativeInt,
     min_lr=NonNegativeFloat,
+)
+
+
+CALLBACKS.add(
+    "gradual_unfreezing",
+    callbacks.GradualUnfreezing,
+    "Unfreeze the parameter groups that have `trainable: false` one after another, the last first.",
+    groups=Annotated[list[str], Field(min_length=1)] | None,
+    epochs=PositiveInt | list[NonNegativeInt],
+)
+# Which fields of the context a name is made with.
+_CONTEXT = {"best_model": ("folder",), "schedule_hyperparameter": ("steps", "epochs")}
+
+
+def _schedule_hyperparameter(
+    hyperparameter: Annotated[str, Field(min_length=1)],
+    schedule: Annotated[dict[str, Any], PlainValidator(number_or_schedule(minimum=0))],
+    by: Literal["epoch", "step"] = "epoch",
+    *,
+    steps: int,
+    epochs: int,
+) -> callbacks.ScheduleHyperparameter:
+    moved = layers.VariableRateDropout if hyperparameter == "dropout" else hyperparameter
+    path = made(schedule, steps=steps if by == "step" else 1, epochs=epochs)
+    return callbacks.ScheduleHyperparameter(moved, path, by)
+
+
+CALLBACKS.add(
+    "schedule_hyperparameter",
+    _schedule_hyperparameter,
+    "Move a hyperparameter of the optimizer along a schedule, or as `dropout` the rate of `variable_rate` dropouts.",
+    skip=_CONTEXT["schedule_hyperparameter"],
 )
 
 
@@ -47,13 +129,26 @@ def _best_model(monitor: Monitor = "val_loss", mode: Mode = "auto", *, folder: p
     return keras.callbacks.ModelCheckpoint(folder / "best_model.keras", monitor=monitor, mode=mode, save_best_only=True)
 
 
-CALLBACKS.add("best_model", _best_model, "Keep the model of the best epoch as best_model.keras.", skip=("folder",))
+CALLBACKS.add(
+    "best_model",
+    _best_model,
+    "Keep the model of the best epoch as best_model.keras.",
+    skip=_CONTEXT["best_model"],
+)
 
 
-def build_callbacks(section: list[dict[str, Any]], folder: pathlib.Path | None) -> list[keras.callbacks.Callback]:
-    """Fresh callbacks of a validated `callbacks` list; their files go to `folder`."""
-    made = []
-    for item in section:
-        context = {"folder": folder} if item["type"] == "best_model" else {}
-        made.append(CALLBACKS.create(item, **context))
-    return made
+def check_callbacks(section: list[dict[str, Any]], epochs: int) -> None:
+    """Raise the problem of an item whose arguments do not go together, at its place in a recipe."""
+    for index, item in enumerate(section):
+        try:
+            build_callbacks([item], CallbackContext(None, steps=1, epochs=epochs))
+        except InputError as error:
+            raise problem(("callbacks", index), str(error).rstrip(".")) from None
+
+
+def build_callbacks(section: list[dict[str, Any]], context: CallbackContext) -> list[keras.callbacks.Callback]:
+    """Fresh callbacks of a validated `callbacks` list."""
+    return [
+        CALLBACKS.create(item, **{name: getattr(context, name) for name in _CONTEXT.get(item["type"], ())})
+        for item in section
+    ]

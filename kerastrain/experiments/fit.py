@@ -13,8 +13,8 @@ import keras
 
 from kerastrain._core import atomic_files
 from kerastrain._core.errors import WorkFailedError
-from kerastrain.experiments.build import training_batches
-from kerastrain.experiments.callback_parts import build_callbacks
+from kerastrain.experiments.build import training_batches, updates_in_an_epoch
+from kerastrain.experiments.callback_parts import CallbackContext, build_callbacks
 from kerastrain.experiments.interruption import Interruption, StopWhenInterrupted
 from kerastrain.experiments.prepare import PreparedData
 from kerastrain.experiments.recipe import Recipe
@@ -104,9 +104,10 @@ def fit(
     interruption = Interruption()
     recorder = EpochRecorder(None if folder is None else folder / HISTORY, interruption)
     batches = training_batches(recipe, data)
+    context = CallbackContext(folder, updates_in_an_epoch(recipe, batches), recipe.training.epochs)
     everything = [
         keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: batches.start(epoch)),
-        *build_callbacks(recipe.callbacks, folder),
+        *build_callbacks(recipe.callbacks, context),
         recorder,
         *callbacks,
         StopWhenInterrupted(interruption),

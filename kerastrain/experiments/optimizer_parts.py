@@ -214,6 +214,7 @@ def build_optimizer(
     accumulation: int | None = None,
     batches: int = 0,
     model: keras.Model | None = None,
+    composed: bool = False,
 ) -> keras.optimizers.Optimizer:
     """The optimizer of a validated `optimizer` section: the rule alone, or a `ComposedOptimizer` where a slot is used.
 
@@ -224,6 +225,7 @@ def build_optimizer(
         batches: batches in an epoch, where there is a model.
         accumulation: batches whose gradients are averaged before one update; None for one.
         model: the built model, whose variables the `groups` are searched for in; None while a recipe is only checked.
+        composed: whether it is a `ComposedOptimizer` in any case, since a callback moves variables of it.
 
     Raises:
         PartError: a part that cannot be made, parts that do not go together, or a group that matches no variable.
@@ -261,7 +263,8 @@ def build_optimizer(
             f"must be at most {batches * epochs}, the batches of the run, or there would be no update. "
             f"Received: {accumulation}.",
         )
-    if not any(section.get(slot) for slot in ("gradient_transforms", "groups", "averaging")) and accumulation is None:
+    used = any(section.get(slot) for slot in ("gradient_transforms", "groups", "averaging"))
+    if not used and accumulation is None and not composed:
         return rule
     with _at():
         optimizer = optimizers.ComposedOptimizer(

@@ -21,7 +21,7 @@ from kerastrain._core.registry import (
 )
 from kerastrain.datasets import DATASETS
 from kerastrain.experiments.augmentation_parts import AUGMENTATIONS, MIXING
-from kerastrain.experiments.callback_parts import CALLBACKS
+from kerastrain.experiments.callback_parts import CALLBACKS, check_callbacks
 from kerastrain.experiments.optimizer_parts import (
     AVERAGING,
     GRADIENT_TRANSFORMS,
@@ -141,14 +141,16 @@ class Recipe(_Section):
             raise problem(("task",), message, self.task)
         known = [name for metric in METRICS[self.task] for name in (f"val_{metric}", metric)]
         for index, callback in enumerate(self.callbacks):
-            if callback["monitor"] not in known:
-                near = closest(callback["monitor"], known)
-                message = f'expected one of {", ".join(known)}. Received: "{callback["monitor"]}".{near}'
-                raise problem(("callbacks", index, "monitor"), message.rstrip("."))
+            monitor = callback.get("monitor", [])
+            for name in monitor if isinstance(monitor, list) else [monitor]:
+                if name not in known:
+                    message = f'expected one of {", ".join(known)}. Received: "{name}".{closest(name, known)}'
+                    raise problem(("callbacks", index, "monitor"), message.rstrip("."))
+        check_callbacks(self.callbacks, self.training.epochs)
         kinds = [callback["type"] for callback in self.callbacks]
         if "reduce_lr_on_plateau" in kinds and isinstance(self.optimizer.learning_rate, dict):
-            place = ("callbacks", kinds.index("reduce_lr_on_plateau"))
-            raise problem(place, "`reduce_lr_on_plateau` sets a constant rate; it cannot work on a schedule")
+            message = "`reduce_lr_on_plateau` sets a constant; it cannot work on a schedule. Use `reduce_on_plateau`"
+            raise problem(("callbacks", kinds.index("reduce_lr_on_plateau")), message)
         self._check_mixing()
         if self.evaluation.test_time_augmentation is not None and DATA_FORMS[topology] != "image":
             message = f"views are made of images alone, and the topology `{topology}` reads more"

@@ -8,10 +8,11 @@ from typing import Any
 class Row:
     """What a public name is, and the small arguments that make one of it where it makes something.
 
-    kind: topology, layer, initializer, loss, model (a class that a topology makes), function, record (a class that
-        holds data), class, registry, table (a mapping), module, or a part of an optimizer: rule, schedule, transform,
-        averaging, group, optimizer; optimizer_parts.py makes an optimizer of each.
-    arguments: for a topology, the arguments of a small one; layer_parts.py makes the layers.
+    kind: topology, layer, initializer, loss, callback, model (a class that a topology makes), function, record (a
+        class that holds data), class, registry, table (a mapping), module, or a part of an optimizer: rule, schedule,
+        transform, averaging, group, optimizer; optimizer_parts.py makes an optimizer of each.
+    arguments: for a topology, the arguments of a small one; layer_parts.py makes the layers, callback_parts.py the
+        callbacks.
     """
 
     kind: str
@@ -25,6 +26,11 @@ ROWS: dict[str, Row] = {
     "activations.gelu": Row("function"),
     "activations.maxout": Row("function"),
     "activations.stochastic_gelu": Row("function"),
+    "callbacks.EarlyStopping": Row("callback"),
+    "callbacks.GradualUnfreezing": Row("callback"),
+    "callbacks.ReduceOnPlateau": Row("callback"),
+    "callbacks.ScheduleHyperparameter": Row("callback"),
+    "callbacks.StatefulCallback": Row("base"),
     "datasets.DATASETS": Row("registry"),
     "datasets.FORMS": Row("registry"),
     "datasets.ImageData": Row("record"),

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from settings import ROWS
 
-from kerastrain import optimizers
+from kerastrain import callbacks, optimizers
 from kerastrain._core.registry import Registry
 from kerastrain.topologies import TASKS, TOPOLOGIES
 
 PACKAGES = (
     "activations",
+    "callbacks",
     "datasets",
     "diagnostics",
     "experiments",
@@ -82,6 +83,7 @@ KINDS = {
     "layer": lambda thing: issubclass(thing, keras.Layer),
     "initializer": lambda thing: issubclass(thing, keras.initializers.Initializer),
     "loss": lambda thing: issubclass(thing, keras.losses.Loss),
+    "callback": lambda thing: issubclass(thing, callbacks.StatefulCallback),
     "model": lambda thing: issubclass(thing, keras.Model),
     "record": inspect.isclass,
     "class": inspect.isclass,
@@ -104,6 +106,7 @@ DOCUMENTED = (
     "layer",
     "initializer",
     "loss",
+    "callback",
     "model",
     "record",
     "class",
@@ -139,12 +142,12 @@ def test_docstring_sections(name):
         for parameter in inspect.signature(thing).parameters.values():
             stars = "**" if parameter.kind is parameter.VAR_KEYWORD else ""
             assert f"    {stars}{parameter.name}:" in text or parameter.name == "name", parameter
-    if kind in ("rule", "transform", "averaging", "optimizer"):
-        assert "State:" in text, "does not say what variables it makes"
-    if kind in ("topology", "layer", "initializer", "loss"):
+    if kind in ("rule", "transform", "averaging", "optimizer", "callback"):
+        assert "State:" in text, "does not say what variables it makes, or what it remembers"
+    if kind in ("topology", "layer", "initializer", "loss", "callback"):
         for section in ("Args:", "Raises:", ">>> "):
             assert section in text, f"has no section {section}"
-    if kind in ("layer", "initializer", "loss") and name.partition(".")[0] != "topologies":
+    if kind in ("layer", "initializer", "loss", "callback") and name.partition(".")[0] != "topologies":
         assert "Reference:" in text, "has no reference"
         for parameter in inspect.signature(thing).parameters.values():
             stars = "**" if parameter.kind is parameter.VAR_KEYWORD else ""

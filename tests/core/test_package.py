@@ -17,6 +17,6 @@ def test_importing_the_package_imports_no_backend_and_nothing_optional():
 
 
 def test_an_unknown_attribute_names_the_known_ones():
-    with pytest.raises(AttributeError, match="Known: datasets"):
+    with pytest.raises(AttributeError, match="Known: callbacks, datasets"):
         _ = kerastrain.nothing
     assert set(kerastrain.__all__) <= set(dir(kerastrain))

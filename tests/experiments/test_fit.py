@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kerastrain import experiments
-from kerastrain._core.errors import WorkFailedError
+from kerastrain._core.errors import InputError, WorkFailedError
 
 
 def weights(model):
@@ -84,6 +84,72 @@ def test_early_stopping_ends_the_training(tiny, tiny_recipe):
     stopping = {"type": "early_stopping", "monitor": "val_loss", "patience": 1, "min_delta": 100.0}
     recipe = tiny_recipe(callbacks=[stopping], training__epochs=9)
     assert len(experiments.fit(recipe, experiments.build(recipe, tiny), tiny).history) == 2
+
+
+def test_early_stopping_restores_the_best_epoch(tiny, tiny_recipe):
+    stopping = {"type": "early_stopping", "monitor": ["val_loss", "val_accuracy"], "stop_when": "any", "patience": 2}
+    stopping |= {"min_delta": [100.0, 0.0], "restore_best_weights": True}
+    recipe, seen = tiny_recipe(callbacks=[stopping], training__epochs=9), []
+    keep = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(weights(model)))
+    model = experiments.build(recipe, tiny)
+    assert len(experiments.fit(recipe, model, tiny, callbacks=[keep]).history) == 3
+    for one, other, last in zip(weights(model), seen[0], seen[2], strict=True):
+        assert one.tobytes() == other.tobytes() != last.tobytes()
+
+
+def test_plateaus_scale_a_schedule(tiny, tiny_recipe):
+    schedule = {"type": "step_decay", "initial": 0.1, "factor": 0.5, "every_epochs": 1}
+    plateau = {"type": "reduce_on_plateau", "patience": 1, "factor": 0.1, "min_delta": 100.0}
+    recipe = tiny_recipe(optimizer__learning_rate=schedule, callbacks=[plateau], training__epochs=3)
+    history = experiments.fit(recipe, experiments.build(recipe, tiny), tiny).history
+    # Of the next update: 0.1 / 2^epoch, and a tenth of it after the second epoch, which is no better by 100.
+    expected = [0.05, 0.025 * 0.1, 0.0125 * 0.01]
+    np.testing.assert_allclose([row["learning_rate"] for row in history], expected, rtol=1e-5)
+
+
+def moved(hyperparameter, **options):
+    return {"type": "schedule_hyperparameter", "hyperparameter": hyperparameter, **options}
+
+
+def test_hyperparameters_move_along_schedules(tiny, tiny_recipe):
+    decay = {"type": "step_decay", "initial": 0.8, "factor": 0.5, "every_epochs": 1}
+    recipe = tiny_recipe(
+        optimizer__rule={"type": "momentum_sgd", "momentum": 0.1},
+        model__dropout={"type": "variable_rate", "rate": 0.1},
+        callbacks=[moved("momentum", schedule=decay, by="step"), moved("dropout", schedule=decay)],
+        training__epochs=3,
+        training__steps_per_execution=1,
+    )
+    model, seen = experiments.build(recipe, tiny), []
+    rate = next(layer for layer in model.layers if hasattr(layer, "dropout_rate")).dropout_rate
+    momentum = model.optimizer.hyperparameters["momentum"]
+    keep = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: seen.append([float(keras.ops.convert_to_numpy(v)) for v in (momentum, rate)])
+    )
+    experiments.fit(recipe, model, tiny, callbacks=[keep])
+    np.testing.assert_allclose(seen, [[0.8, 0.8], [0.4, 0.4], [0.2, 0.2]], rtol=1e-6)
+
+
+def test_a_hyperparameter_that_the_rule_does_not_have_is_refused_before_the_run(tiny, tiny_recipe, tmp_path):
+    decay = {"type": "step_decay", "initial": 0.8, "factor": 0.5, "every_epochs": 1}
+    recipe = tiny_recipe(callbacks=[moved("momentum", schedule=decay)])
+    with pytest.raises(InputError, match=r"`momentum` is not a hyperparameter.*Known: learning_rate"):
+        experiments.run(recipe, tmp_path / "run", data=tiny)
+    assert not (tmp_path / "run" / "recipe.yaml").exists()
+
+
+def test_groups_are_unfrozen_one_after_another(tiny, tiny_recipe):
+    groups = [{"pattern": "layer1_", "trainable": False, "name": "first"}]
+    unfreezing = {"type": "gradual_unfreezing", "epochs": [2]}
+    recipe = tiny_recipe(optimizer__groups=groups, callbacks=[unfreezing], training__epochs=3)
+    model, seen = experiments.build(recipe, tiny), []
+    kernel = model.get_layer("layer1_dense").kernel
+    seen.append(np.array(keras.ops.convert_to_numpy(kernel)))
+    keep = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: seen.append(np.array(keras.ops.convert_to_numpy(kernel)))
+    )
+    experiments.fit(recipe, model, tiny, callbacks=[keep])
+    assert [np.array_equal(one, seen[0]) for one in seen] == [True, True, True, False]
 
 
 class Signals(keras.callbacks.Callback):

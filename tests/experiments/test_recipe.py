@@ -216,11 +216,26 @@ MISTAKES = {
         5,
         ["`callbacks[0].patience`", "expected a number >= 0"],
     ),
+    "callback whose arguments do not go together": (
+        "callbacks:\n  - {type: early_stopping, mode: max, generalization_loss: 5.0}\n",
+        5,
+        ["`callbacks[0]`", "of an error that is minimized"],
+    ),
+    "one of several monitors": (
+        "callbacks:\n  - {type: early_stopping, monitor: [val_loss, val_los]}\n",
+        5,
+        ["`callbacks[0].monitor`", "Did you mean `val_loss`?"],
+    ),
+    "hyperparameter on no schedule": (
+        "callbacks:\n  - type: schedule_hyperparameter\n    hyperparameter: l2\n    schedule: {type: step_decy}\n",
+        7,
+        ["`callbacks[0].schedule.type`", "Did you mean `step_decay`?"],
+    ),
     "misspelled callback": ("callbacks: [early_stoping]\n", 4, ["Did you mean `early_stopping`?"]),
     "plateau on a schedule": (
         "optimizer: {learning_rate: {type: cosine_decay, initial: 0.1}}\ncallbacks:\n- type: reduce_lr_on_plateau\n",
         6,
-        ["`callbacks[0]`", "it cannot work on a schedule"],
+        ["`callbacks[0]`", "it cannot work on a schedule. Use `reduce_on_plateau`."],
     ),
     "task of another topology": ("task: multilabel\n", 4, ["`task`", "`residual` is for `task: multiclass`"]),
     "unknown data": ("data: {name: cifr10}\n", 4, ["`data.name`", "Did you mean `cifar10`?", "image folder"]),
@@ -274,7 +289,7 @@ def test_a_key_that_is_missing_beside_an_unknown_one_is_told():
     assert told[1].startswith("my.yaml:4: `model.dropout.wheels`: unknown key. Known here: rate")
 
 
-@pytest.mark.parametrize("callback", ["early_stopping", "best_model", "reduce_lr_on_plateau"])
+@pytest.mark.parametrize("callback", ["early_stopping", "best_model", "reduce_on_plateau", "reduce_lr_on_plateau"])
 def test_a_monitor_that_no_epoch_logs_is_refused(callback):
     told = complaint(f"name: a\nmodel: convnet\ncallbacks: [{{type: {callback}, monitor: val_acc}}]\n")
     assert told.startswith("my.yaml:3: `callbacks[0].monitor`: expected one of val_loss, loss, val_accuracy, accuracy.")

@@ -1,0 +1,19 @@
+"""One of each public callback, made afresh on each call for a folder of its own."""
+
+from kerastrain import callbacks
+
+MAKE = {
+    "callbacks.EarlyStopping": lambda folder: callbacks.EarlyStopping(
+        ["val_loss", "loss"],
+        patience=5,
+        restore_best_weights=True,
+        generalization_loss=50.0,
+        progress_quotient=9.0,
+        strip_epochs=3,
+    ),
+    "callbacks.GradualUnfreezing": lambda folder: callbacks.GradualUnfreezing(["trunk"]),
+    "callbacks.ReduceOnPlateau": lambda folder: callbacks.ReduceOnPlateau(patience=1, min_delta=100.0),
+    "callbacks.ScheduleHyperparameter": lambda folder: callbacks.ScheduleHyperparameter(
+        "momentum", lambda step: 0.9 / (1 + step), by="step"
+    ),
+}
