@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 from suite import interleaved, median_ratio, write
 
-from kerastrain.experiments.batches import Batches
+from kerastrain.datasets import Batches
 
 SAMPLES, BATCH, SIDE = 10_240, 128, 32
 

@@ -3,7 +3,15 @@
 from kerastrain.callbacks.early_stopping import EarlyStopping
 from kerastrain.callbacks.gradual_unfreezing import GradualUnfreezing
 from kerastrain.callbacks.reduce_on_plateau import ReduceOnPlateau
+from kerastrain.callbacks.resumable_checkpoint import ResumableCheckpoint
 from kerastrain.callbacks.schedule_hyperparameter import ScheduleHyperparameter
 from kerastrain.callbacks.stateful_callback import StatefulCallback
 
-__all__ = ["EarlyStopping", "GradualUnfreezing", "ReduceOnPlateau", "ScheduleHyperparameter", "StatefulCallback"]
+__all__ = [
+    "EarlyStopping",
+    "GradualUnfreezing",
+    "ReduceOnPlateau",
+    "ResumableCheckpoint",
+    "ScheduleHyperparameter",
+    "StatefulCallback",
+]

@@ -99,11 +99,13 @@ class AugmentationLayers:
 
     def __init__(self, section: Sequence[dict[str, Any]], image_size: tuple[int, int], seed: int) -> None:
         self.layers = [AUGMENTATIONS.create(item, image_size=image_size) for item in section]
+        self.section = list(section)
         self.mixing = mixes_labels(section)
         self.seed = seed
 
-    def __bool__(self) -> bool:
-        return bool(self.layers)
+    def identity(self) -> Any:
+        """What the layers are."""
+        return self.section
 
     def apply(self, images: np.ndarray, labels: np.ndarray, *, epoch: int, batch: int) -> tuple[np.ndarray, np.ndarray]:
         """Augmented uint8 images, and their labels, which change only where they are mixed."""

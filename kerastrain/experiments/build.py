@@ -7,8 +7,8 @@ import keras
 from kerastrain import losses
 from kerastrain._core.keras_layers import all_layers
 from kerastrain.callbacks import StatefulCallback
+from kerastrain.datasets import Batches
 from kerastrain.experiments.augmentation_parts import AugmentationLayers, mixes_labels
-from kerastrain.experiments.batches import Batches
 from kerastrain.experiments.callback_parts import MOVES_THE_OPTIMIZER, CallbackContext, build_callbacks
 from kerastrain.experiments.execution import Execution, choose_execution, choose_precision, policy_name
 from kerastrain.experiments.optimizer_parts import build_optimizer
@@ -126,11 +126,15 @@ def training_batches(recipe: Recipe, data: PreparedData) -> Batches:
         seed=recipe.training.seed,
         crop=recipe.data.augment.crop,
         flip=recipe.data.augment.flip,
-        layers=AugmentationLayers(
-            recipe.data.augment.layers, (data.input_shape[0], data.input_shape[1]), recipe.training.seed
-        ),
+        augmentation=_augmentation(recipe, data),
         even=recipe.training.strategy == "full_batch",
     )
+
+
+def _augmentation(recipe: Recipe, data: PreparedData) -> AugmentationLayers | None:
+    section = recipe.data.augment.layers
+    height, width, _ = data.input_shape
+    return AugmentationLayers(section, (height, width), recipe.training.seed) if section else None
 
 
 def _extra_inputs(data: PreparedData) -> dict[str, Any]:

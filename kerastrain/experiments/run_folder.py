@@ -1,20 +1,18 @@
 """The folder of a run, and the rules of starting in one."""
 
 import contextlib
-import fcntl
 import json
-import os
 import pathlib
 import shutil
 from collections.abc import Iterator
 from typing import Any
 
-from kerastrain._core import atomic_files, yaml_document
+from kerastrain._core import atomic_files, folder_lock, yaml_document
+from kerastrain._core.differences import differences
 from kerastrain._core.errors import InputError, RefusedError
-from kerastrain.experiments.recipe import differences
 
 RECIPE, RESULT, HISTORY = "recipe.yaml", "result.json", "history.csv"
-MODEL, BEST_MODEL, CURVES, LOGS, LOCK = "model.keras", "best_model.keras", "curves.png", "logs", ".lock"
+MODEL, BEST_MODEL, CURVES, LOGS, LOCK = "model.keras", "best_model.keras", "curves.png", "logs", folder_lock.LOCK
 _OURS = (RESULT, HISTORY, MODEL, BEST_MODEL, CURVES, LOGS, RECIPE)
 
 
@@ -42,27 +40,12 @@ class RunFolder:
         Raises:
             RefusedError: another process holds the folder, or it is somebody's folder and no run's.
         """
-        in_use = RefusedError(f"{self.path}: in use by another process. Choose another --out.")
         try:
             self._refuse_foreign()
-            self.path.mkdir(parents=True, exist_ok=True)
-            handle = os.open(self / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
-            raise RefusedError(f"`--out`: {self.path} cannot be used as a run folder ({error.strerror}).") from None
-        try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise in_use from None
-            # The file may have been removed between opening and locking it, by the process that had it before.
-            if not (self / LOCK).exists() or os.fstat(handle).st_ino != (self / LOCK).stat().st_ino:
-                raise in_use
-            try:
-                yield
-            finally:
-                (self / LOCK).unlink(missing_ok=True)
-        finally:
-            os.close(handle)
+            raise RefusedError(f"`--out`: {self.path} cannot be used ({error.strerror}).") from None
+        with folder_lock.locked(self.path, argument="--out", remedy="Choose another --out."):
+            yield
 
     def finished(self, plain: dict[str, Any], *, overwrite: bool) -> dict[str, Any] | None:
         """The result of the same recipe when it is finished here; None where a run may begin. Changes nothing.

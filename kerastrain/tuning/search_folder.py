@@ -10,8 +10,8 @@ from typing import Any
 
 from kerastrain import experiments
 from kerastrain._core import atomic_files, machine, yaml_document
+from kerastrain._core.differences import differences
 from kerastrain._core.errors import RefusedError
-from kerastrain.experiments.recipe import differences
 from kerastrain.tuning.objective import Objective
 from kerastrain.tuning.planning import Plan
 from kerastrain.tuning.records import SearchResult, TrialRecord, best, history_lines, recorded, table_csv

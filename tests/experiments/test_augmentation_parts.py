@@ -4,8 +4,8 @@ import pytest
 
 from kerastrain import experiments
 from kerastrain._core.errors import InputError
+from kerastrain.datasets import Batches
 from kerastrain.experiments.augmentation_parts import AUGMENTATIONS, AugmentationLayers
-from kerastrain.experiments.batches import Batches
 from kerastrain.experiments.build import training_batches
 
 SIDE = 16
@@ -109,12 +109,12 @@ def test_a_batch_can_be_made_again_and_differs_from_all_others():
 def test_layers_come_after_crop_and_flip():
     images = np.zeros((4, SIDE, SIDE, 1), np.uint8)
     images[:, 0] = 200  # a crop moves this line, and reflection brings no second one
-    batches = Batches(images, np.arange(4), 4, seed=0, crop=4, layers=layers_of({"type": "cutout", "size": 6}))
+    batches = Batches(images, np.arange(4), 4, seed=0, crop=4, augmentation=layers_of({"type": "cutout", "size": 6}))
     batches.start(1)
     found, labels = batches[0]
     np.testing.assert_array_equal((found == 128).sum(axis=(1, 2, 3)), 36)  # no square was cropped
     np.testing.assert_array_equal(np.sort(labels), np.arange(4))
-    named = Batches({"image": images, "size": np.arange(4)}, np.arange(4), 4, seed=0, layers=layers_of("cutout"))
+    named = Batches({"image": images, "size": np.arange(4)}, np.arange(4), 4, seed=0, augmentation=layers_of("cutout"))
     inputs, labels = named[0]
     assert (inputs["image"] == 128).any() and (inputs["size"] == labels).all()
 

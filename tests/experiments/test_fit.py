@@ -7,6 +7,7 @@ import pytest
 
 from kerastrain import experiments
 from kerastrain._core.errors import InputError, WorkFailedError
+from kerastrain.datasets import Batches
 
 
 def weights(model):
@@ -51,7 +52,6 @@ def test_sequential_learning_takes_one_sample_a_step(tiny, tiny_recipe):
     model = experiments.build(recipe, tiny)
     kernel, bias = (value.astype(np.float64) for value in weights(model))
     experiments.fit(recipe, model, tiny)
-    from kerastrain.experiments.batches import Batches
 
     images, labels = tiny.train
     order = Batches(images, labels, 1, seed=recipe.training.seed).order
@@ -191,3 +191,24 @@ def test_the_training_set_gives_the_statistics_of_standardize(tiny, tiny_recipe)
     layer = model.get_layer("standardize")
     expected = (images - images.mean(axis=(0, 1, 2))) / images.std(axis=(0, 1, 2))
     np.testing.assert_allclose(np.array(layer(tiny.train[0])), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("steps_per_execution", [1, 3])
+def test_fit_sees_the_order_of_seed_and_epoch(steps_per_execution, monkeypatch, tiny, tiny_recipe):
+    """Keras permutes batches and ends an epoch before the first one, unless it is told and dealt with."""
+    recipe = tiny_recipe(training__steps_per_execution=steps_per_execution, training__epochs=3)
+    trained = []
+    original = Batches.__getitem__
+
+    def noted(self, index):
+        trained.append((tuple(self.order), index))
+        return original(self, index)
+
+    monkeypatch.setattr(Batches, "__getitem__", noted)
+    model = experiments.build(recipe, tiny)
+    experiments.fit(recipe, model, tiny)
+    expected = [
+        (tuple(np.random.default_rng([0, epoch, 0]).permutation(61)), index) for epoch in range(3) for index in range(4)
+    ]
+    # Keras looks at a few batches first, to learn their shapes.
+    assert trained[-len(expected) :] == expected

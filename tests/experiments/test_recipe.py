@@ -4,8 +4,8 @@ import pytest
 
 from kerastrain import experiments
 from kerastrain._core import yaml_document
+from kerastrain._core.differences import differences
 from kerastrain._core.errors import InputError
-from kerastrain.experiments.recipe import differences
 
 # The example of the design, with the keys that Keras's own optimizers can serve.
 WHOLE = """\

@@ -2,8 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from kerastrain import experiments
-from kerastrain.experiments.batches import Batches
+from kerastrain.datasets import Batches
 
 
 def data(samples=103, height=6, width=6):
@@ -117,24 +116,3 @@ def test_even_batches_average_to_the_whole_set(samples, batch_size):
         # Keras's loss of a batch: the sum of weighted values over the number of samples.
         means.append((parts[1] * weights).sum() / len(parts[1]))
     np.testing.assert_allclose(np.mean(means), values.mean(), rtol=1e-6)
-
-
-@pytest.mark.parametrize("steps_per_execution", [1, 3])
-def test_fit_sees_the_order_of_seed_and_epoch(steps_per_execution, monkeypatch, tiny, tiny_recipe):
-    """Keras permutes batches and ends an epoch before the first one, unless it is told and dealt with."""
-    recipe = tiny_recipe(training__steps_per_execution=steps_per_execution, training__epochs=3)
-    trained = []
-    original = Batches.__getitem__
-
-    def noted(self, index):
-        trained.append((tuple(self.order), index))
-        return original(self, index)
-
-    monkeypatch.setattr(Batches, "__getitem__", noted)
-    model = experiments.build(recipe, tiny)
-    experiments.fit(recipe, model, tiny)
-    expected = [
-        (tuple(np.random.default_rng([0, epoch, 0]).permutation(61)), index) for epoch in range(3) for index in range(4)
-    ]
-    # Keras looks at a few batches first, to learn their shapes.
-    assert trained[-len(expected) :] == expected

@@ -1,0 +1,75 @@
+"""What is used of Keras's `fit` beyond its public API; a test fails when Keras changes it."""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import keras
+from keras import tree
+
+
+def callback_list_of(callback: keras.callbacks.Callback) -> keras.callbacks.CallbackList | None:
+    """The list that is calling `callback` just now; None where it is called by hand.
+
+    Keras gives a callback its model and no way to the callbacks beside it, so the list is looked for among those who
+    call.
+    """
+    frame = sys._getframe(1)
+    while frame is not None:
+        caller = frame.f_locals.get("self")
+        if isinstance(caller, keras.callbacks.CallbackList) and callback in caller.callbacks:
+            return caller
+        frame = frame.f_back  # type: ignore[assignment]
+    return None
+
+
+def shortened_epoch(steps: int) -> Callable[[], None]:
+    """Let the epoch that `fit` is beginning have `steps` steps; returned is what gives the next one its own number.
+
+    Called by a callback's `on_epoch_begin`. Data that just end earlier would not do: TensorFlow then begins a step too
+    many, and what in it needs no data, counters and seeds, has moved when it fails.
+
+    Args:
+        steps: batches of the epoch, also 0, for which nothing is trained.
+    """
+    frame = sys._getframe(1)
+    while frame is not None and "epoch_iterator" not in frame.f_locals:
+        frame = frame.f_back  # type: ignore[assignment]
+    if frame is None:
+        raise RuntimeError("This Keras has no `epoch_iterator` in `fit`; kerastrain knows Keras 3.15.")
+    iterator = frame.f_locals["epoch_iterator"]
+    before = iterator._num_batches
+    if steps:
+        iterator._num_batches = steps
+    else:
+        iterator._enumerate_iterator = lambda: iter(())
+
+    def undo() -> None:
+        iterator._num_batches = before
+        iterator.__dict__.pop("_enumerate_iterator", None)
+
+    return undo
+
+
+def start_at_epoch(model: keras.Model, epoch: int | None) -> None:
+    """Let the running `fit` begin at `epoch`, as Keras's BackupAndRestore does; None for what its caller asked for."""
+    model._initial_epoch = epoch
+
+
+def synced(model: keras.Model) -> None:
+    """Bring the state of a step under way back into the model's variables; only on JAX it is elsewhere."""
+    sync = getattr(model, "jax_state_sync", None)
+    if sync is not None:
+        sync()
+
+
+def built_metrics(model: keras.Model, batch: Any) -> list[keras.Variable]:
+    """The variables of the compiled metrics; on TensorFlow they are made when the first batch is seen, and here before.
+
+    Args:
+        model: compiled.
+        batch: what a data set gives for one: `(x, y)` or `(x, y, sample_weight)`.
+    """
+    model._symbolic_build(data_batch=tree.map_structure(keras.ops.convert_to_tensor, batch))
+    variables: list[keras.Variable] = model.metrics_variables
+    return variables

@@ -1,0 +1,33 @@
+"""The random generators that a process has for everybody: Python's, NumPy's, and PyTorch's where it computes."""
+
+import random
+from typing import Any
+
+import keras
+import numpy as np
+
+
+def captured() -> dict[str, Any]:
+    """The state of all of them, as numbers and arrays."""
+    version, words, gauss = random.getstate()
+    kind, keys, position, has_gauss, cached = np.random.get_state()
+    state: dict[str, Any] = {
+        "python": {"version": version, "words": np.array(words, np.uint64), "gauss": gauss},
+        "numpy": {"kind": kind, "keys": keys, "position": position, "has_gauss": has_gauss, "cached": cached},
+    }
+    if keras.backend.backend() == "torch":
+        import torch
+
+        state["torch"] = torch.get_rng_state().numpy()
+    return state
+
+
+def restore(state: dict[str, Any]) -> None:
+    """Set them to a state that was captured on the same backend."""
+    python, numpy = state["python"], state["numpy"]
+    random.setstate((python["version"], tuple(int(word) for word in python["words"]), python["gauss"]))
+    np.random.set_state((numpy["kind"], numpy["keys"], numpy["position"], numpy["has_gauss"], numpy["cached"]))
+    if "torch" in state and keras.backend.backend() == "torch":
+        import torch
+
+        torch.set_rng_state(torch.from_numpy(state["torch"]))

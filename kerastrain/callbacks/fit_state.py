@@ -1,0 +1,77 @@
+"""All that a running `fit` would be lost without, gathered into a tree of plain values and arrays, and put back."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from kerastrain._core import keras_training, random_state
+from kerastrain._core.errors import RefusedError
+from kerastrain.callbacks import keras_states
+from kerastrain.callbacks.training_state import copied, training_variables
+
+
+def captured(model: keras.Model, callbacks: Sequence[keras.callbacks.Callback], *, within_epoch: bool) -> Any:
+    """The state of a model in training and of its callbacks.
+
+    Args:
+        model: the model; its optimizer is built.
+        callbacks: those of this `fit`, without the one that asks.
+        within_epoch: whether metrics have seen a part of an epoch.
+    """
+    keras_training.synced(model)
+    variables = training_variables(model)
+    return {
+        "variables": [[variable.path, value] for variable, value in zip(variables, copied(variables), strict=True)],
+        "metrics": copied(model.metrics_variables) if within_epoch else None,
+        "callbacks": [[type(one).__name__, keras_states.state_of(one)] for one in callbacks],
+        "random": random_state.captured(),
+    }
+
+
+def restore_model(model: keras.Model, state: Any) -> None:
+    """Put weights, statistics, seeds and the optimizer's state back.
+
+    Raises:
+        RefusedError: the checkpoint has other variables; nothing is changed then.
+    """
+    variables = training_variables(model)
+    saved = state["variables"]
+    own = [(variable.path, tuple(variable.shape)) for variable in variables]
+    there = [(path, value.shape) for path, value in saved]
+    if own != there:
+        differing = next((pair for pair in zip(there, own, strict=False) if pair[0] != pair[1]), None)
+        what = f"`{differing[0][0]}` {differing[0][1]} -> `{differing[1][0]}` {differing[1][1]}" if differing else ""
+        raise RefusedError(
+            f"the checkpoint has {len(there)} variables and the model with its optimizer {len(own)}. {what}".strip()
+        )
+    for variable, (_, value) in zip(variables, saved, strict=True):
+        variable.assign(value)
+
+
+def restore_metrics(variables: Sequence[keras.Variable], state: Any) -> None:
+    """Put back what the metrics have seen of a begun epoch. Raises RefusedError where they are others."""
+    if len(variables) != len(state["metrics"]):
+        raise RefusedError(
+            f"the checkpoint has {len(state['metrics'])} metric variables, and the model {len(variables)}."
+        )
+    for variable, value in zip(variables, state["metrics"], strict=True):
+        variable.assign(value)
+
+
+def restore_rest(callbacks: Sequence[keras.callbacks.Callback], state: Any) -> None:
+    """Put back what callbacks remember, and the process's random generators.
+
+    Raises:
+        RefusedError: the checkpoint is of other callbacks.
+    """
+    own = [type(one).__name__ for one in callbacks]
+    there = [name for name, _ in state["callbacks"]]
+    if own != there:
+        raise RefusedError(
+            f"the checkpoint was written beside other callbacks. callbacks: {', '.join(there)} -> {', '.join(own)}. "
+            "Use the same list in the same order."
+        )
+    for callback, (_, remembered) in zip(callbacks, state["callbacks"], strict=True):
+        keras_states.load_state(callback, remembered)
+    random_state.restore(state["random"])

@@ -1,0 +1,54 @@
+"""What must stay the same for a training to be continued: model, optimizer, loss, metrics and data."""
+
+import json
+from typing import Any
+
+import keras
+
+
+def training_identity(model: keras.Model, data: Any, steps: int | None) -> dict[str, Any]:
+    """A plain description of a compiled model and its data, equal for two processes that run the same script.
+
+    Args:
+        model: compiled; before anything of a checkpoint is put into it, since an optimizer's config has its present
+            learning rate.
+        data: what `fit` trains on, when it says who it is by `identity()`; else None.
+        steps: batches in an epoch, where they are known.
+    """
+    optimizer = keras.saving.serialize_keras_object(model.optimizer)
+    return {
+        "model": _plain(model.get_config()) if _describes_itself(model) else {"class": type(model).__name__},
+        "variables": [[variable.path, list(variable.shape), str(variable.dtype)] for variable in model.variables],
+        "optimizer": _plain(optimizer),
+        "loss": _plain(_serialized(model.loss)),
+        "metrics": _plain(_serialized(model.get_compile_config().get("metrics"))) if _has_config(model) else None,
+        "steps_per_execution": model.steps_per_execution,
+        "precision": str(model.dtype_policy.name),
+        "backend": keras.backend.backend(),
+        "data": _plain(data.identity()) if data is not None else None,
+        "batches": steps,
+    }
+
+
+def _describes_itself(model: keras.Model) -> bool:
+    try:
+        model.get_config()
+    except (NotImplementedError, TypeError):
+        return False
+    return True
+
+
+def _has_config(model: keras.Model) -> bool:
+    return model.get_compile_config() is not None
+
+
+def _serialized(value: Any) -> Any:
+    try:
+        return keras.saving.serialize_keras_object(value)
+    except (TypeError, ValueError):
+        return repr(value)
+
+
+def _plain(value: Any) -> Any:
+    # A function or an object of the user's has no other description that two processes share than its type.
+    return json.loads(json.dumps(value, default=lambda item: type(item).__qualname__))

@@ -1,0 +1,178 @@
+"""The order of the training samples, and their augmentation, as functions of (seed, epoch, position)."""
+
+import hashlib
+from typing import Any, Protocol
+
+import keras
+import numpy as np
+
+from kerastrain._core.checks import boolean, choice, whole_number
+from kerastrain._core.errors import InputError
+from kerastrain._core.registry import NonNegativeInt, PositiveInt
+from kerastrain.preprocessing import flip_mask, random_crop
+
+
+class Augmentation(Protocol):
+    """What `Batches` may put behind crop and flip: a function of the batch, the epoch and the batch's number."""
+
+    def apply(self, images: np.ndarray, labels: np.ndarray, *, epoch: int, batch: int) -> tuple[np.ndarray, np.ndarray]:
+        """Augmented images and their labels."""
+        ...
+
+    def identity(self) -> Any:
+        """Plain data that two equal augmentations share."""
+        ...
+
+
+class Batches(keras.utils.PyDataset):
+    """Training batches out of arrays in memory, in an order that depends on nothing but the seed and the epoch.
+
+    `fit(shuffle=True)` takes its order from global state (and after `set_random_seed` repeats one permutation every
+    epoch on TensorFlow). Here epoch e always sees the permutation of (seed, e); an image's crop and flip are functions
+    of (seed, e, image), the further `augmentation` of (seed, e, batch). So any batch can be made again at any time, and
+    a resumed training goes on within an epoch without going through it again.
+
+    `start` sets epoch and position. `kerastrain.callbacks.ResumableCheckpoint(folder, batches)` calls it, and
+    `batches.following()` is a callback that does it alone. Fit with `shuffle=False`, else Keras permutes the batches
+    from Python's global random state.
+
+    Args:
+        inputs: array `(samples, ...)`, or a dictionary of such arrays. With crop or flip, images `(samples, height,
+            width, channels)`, best uint8.
+        labels: array `(samples, ...)`.
+        batch_size: samples in a batch; the last one of an epoch may be smaller.
+        seed: of the order and the augmentation.
+        crop: pixels of reflected padding to crop from at random; 0 switches it off.
+        flip: `none`, `random` or `alternating`, see `kerastrain.preprocessing.flip_mask`.
+        augmentation: what comes after crop and flip, for a batch at a time, see `Augmentation`; None for nothing.
+        image_key: in a dictionary of inputs, the one to augment.
+        even: split the epoch into batches whose sizes differ by at most one, and weigh their samples so that the mean
+            of the batches' gradients is the gradient of the whole set, exactly (for full-batch learning).
+
+    Raises:
+        InputError: an argument out of range, no samples, or unlike numbers of them.
+
+    Example:
+
+    >>> batches = Batches(np.arange(10.0)[:, None], np.arange(10), batch_size=4, seed=0)
+    >>> batches.start(epoch=3, step=1)  # the second and third batch of the fourth epoch
+    >>> len(batches), [len(labels) for inputs, labels in (batches[0], batches[1])]
+    (2, [4, 2])
+    """
+
+    def __init__(
+        self,
+        inputs: Any,
+        labels: np.ndarray,
+        batch_size: PositiveInt,
+        *,
+        seed: NonNegativeInt,
+        crop: NonNegativeInt = 0,
+        flip: str = "none",
+        augmentation: Augmentation | None = None,
+        image_key: str = "image",
+        even: bool = False,
+    ) -> None:
+        super().__init__(workers=1)
+        self.inputs, self.labels, self.augmentation, self.image_key = inputs, labels, augmentation, image_key
+        self.batch_size = whole_number("batch_size", batch_size)
+        self.seed = whole_number("seed", seed, minimum=0)
+        self.crop = whole_number("crop", crop, minimum=0)
+        self.flip = choice("flip", flip, ("none", "random", "alternating"))
+        self.even = boolean("even", even)
+        samples = len(labels)
+        counts = {key: len(values) for key, values in inputs.items()} if self._several else {"inputs": len(inputs)}
+        if samples == 0 or any(count != samples for count in counts.values()):
+            raise InputError(f"`inputs` and `labels` must have as many samples. Received: {counts}, labels: {samples}.")
+        images = inputs.get(image_key) if self._several else inputs
+        if (self.crop or self.flip != "none") and (images is None or images.ndim != 4):
+            raise InputError(
+                "`crop` and `flip` are for images (samples, height, width, channels). Received: "
+                + ("nothing called " + repr(image_key) if images is None else f"shape {images.shape}")
+                + "."
+            )
+        self.length = -(-samples // self.batch_size)
+        if even:
+            self.bounds = np.linspace(0, samples, self.length + 1).round().astype(int)
+        else:
+            self.bounds = np.minimum(np.arange(self.length + 1) * self.batch_size, samples)
+        self.weighted = even and samples % self.length != 0
+        self.start(0)
+
+    def __len__(self) -> int:
+        return self.length - self.step
+
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
+        index += self.step
+        chosen = self.order[self.bounds[index] : self.bounds[index + 1]]
+        images: Any = self._augmented(self._images[chosen], chosen) if self._images is not None else None
+        labels = self.labels[chosen]
+        if self.augmentation is not None:
+            images, labels = self.augmentation.apply(images, labels, epoch=self.epoch, batch=index)
+        inputs: Any = images
+        if self._several:
+            inputs = {key: images if key == self.image_key else values[chosen] for key, values in self.inputs.items()}
+        if not self.weighted:
+            return inputs, labels
+        weight = len(chosen) * self.length / len(self.labels)
+        return inputs, labels, np.full(len(chosen), weight, np.float32)
+
+    def start(self, epoch: int, step: int = 0) -> None:
+        """Go to a place in the training: from now on batch 0 is the one behind `step` batches of `epoch`.
+
+        Everything random about the epoch is drawn, for all samples at once: a few milliseconds.
+
+        Args:
+            epoch: counted from 0.
+            step: batches of it that are done.
+
+        Raises:
+            InputError: there are fewer batches in an epoch.
+        """
+        self.epoch = whole_number("epoch", epoch, minimum=0)
+        self.step = whole_number("step", step, minimum=0)
+        if step > self.length:
+            raise InputError(f"`step` must be at most {self.length}, the batches of an epoch. Received: step={step}.")
+        samples = len(self.labels)
+        self.order = np.random.default_rng([self.seed, epoch, 0]).permutation(samples)
+        generator = np.random.default_rng([self.seed, epoch, 1])
+        self.offsets = generator.integers(0, 2 * self.crop + 1, (samples, 2), dtype=np.int32) if self.crop else None
+        self.flipped = flip_mask(self.flip, samples, seed=self.seed, epoch=epoch)
+
+    def following(self) -> keras.callbacks.Callback:
+        """A callback that starts each epoch of `fit`, for a training without a `ResumableCheckpoint`."""
+        return keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: self.start(epoch))
+
+    def identity(self) -> dict[str, Any]:
+        """Plain data that two equal data orders share, with a sha256 of all samples and labels."""
+        parts = self.inputs if self._several else {"inputs": self.inputs}
+        return {
+            "samples": len(self.labels),
+            "batch_size": self.batch_size,
+            "seed": self.seed,
+            "crop": self.crop,
+            "flip": self.flip,
+            "even": self.even,
+            "augmentation": self.augmentation.identity() if self.augmentation is not None else None,
+            "sha256": {key: _sha256(values) for key, values in {**parts, "labels": self.labels}.items()},
+        }
+
+    @property
+    def _several(self) -> bool:
+        return isinstance(self.inputs, dict)
+
+    @property
+    def _images(self) -> Any:
+        return self.inputs.get(self.image_key) if self._several else self.inputs
+
+    def _augmented(self, images: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+        if self.offsets is None and self.flip == "none":
+            return images
+        mirrored = self.flipped[chosen]
+        offsets = np.zeros((len(chosen), 2), np.int32) if self.offsets is None else self.offsets[chosen]
+        return random_crop(images, offsets, self.crop, mirrored if mirrored.any() else None)
+
+
+def _sha256(values: Any) -> str:
+    values = np.ascontiguousarray(values)
+    return hashlib.sha256(f"{values.dtype} {values.shape}".encode() + values.tobytes()).hexdigest()[:16]
