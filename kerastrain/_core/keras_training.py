@@ -30,7 +30,7 @@ def shortened_epoch(steps: int) -> Callable[[], None]:
     many, and what in it needs no data, counters and seeds, has moved when it fails.
 
     Args:
-        steps: batches of the epoch, also 0, for which nothing is trained.
+        steps: batches of the epoch, at least 1.
     """
     frame = sys._getframe(1)
     while frame is not None and "epoch_iterator" not in frame.f_locals:
@@ -39,14 +39,10 @@ def shortened_epoch(steps: int) -> Callable[[], None]:
         raise RuntimeError("This Keras has no `epoch_iterator` in `fit`; kerastrain knows Keras 3.15.")
     iterator = frame.f_locals["epoch_iterator"]
     before = iterator._num_batches
-    if steps:
-        iterator._num_batches = steps
-    else:
-        iterator._enumerate_iterator = lambda: iter(())
+    iterator._num_batches = steps
 
     def undo() -> None:
         iterator._num_batches = before
-        iterator.__dict__.pop("_enumerate_iterator", None)
 
     return undo
 

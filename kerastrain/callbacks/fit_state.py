@@ -59,8 +59,8 @@ def restore_metrics(variables: Sequence[keras.Variable], state: Any) -> None:
         variable.assign(value)
 
 
-def restore_rest(callbacks: Sequence[keras.callbacks.Callback], state: Any) -> None:
-    """Put back what callbacks remember, and the process's random generators.
+def restore_callbacks(callbacks: Sequence[keras.callbacks.Callback], state: Any) -> None:
+    """Put back what callbacks remember.
 
     Raises:
         RefusedError: the checkpoint is of other callbacks.
@@ -74,4 +74,3 @@ def restore_rest(callbacks: Sequence[keras.callbacks.Callback], state: Any) -> N
         )
     for callback, (_, remembered) in zip(callbacks, state["callbacks"], strict=True):
         keras_states.load_state(callback, remembered)
-    random_state.restore(state["random"])

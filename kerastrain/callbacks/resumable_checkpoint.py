@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import keras
 
-from kerastrain._core import folder_lock, keras_training, machine
+from kerastrain._core import folder_lock, keras_training, machine, random_state
 from kerastrain._core.checkpoint_store import CheckpointStore
 from kerastrain._core.checks import choice, number, whole_number
 from kerastrain._core.differences import differences
@@ -57,7 +57,8 @@ class ResumableCheckpoint(keras.callbacks.Callback):
         mode: `"min"`, `"max"` or `"auto"`, of `monitor`.
         on_failure: when a checkpoint cannot be written (a full disk): `"fail"` ends the training with WorkFailedError,
             `"warn"` tells and goes on; the earlier checkpoints stay in both.
-        on_signal: after SIGINT or SIGTERM it saves at the next step's end, and then: `"exit"` leaves the process with
+        on_signal: after SIGINT or SIGTERM it saves at the end of the step (of the epoch's last one: behind the
+            validation), and then: `"exit"` leaves the process with
             130 or 143, `"stop"` ends `fit`, with the signal's name in `stopped`. A second signal ends at once.
         identity: what else must stay the same for a resume, as plain data, such as a seed: `{"seed": 0}`.
         announce: is given one line for each thing worth telling. Default: print to stderr.
@@ -165,7 +166,7 @@ class ResumableCheckpoint(keras.callbacks.Callback):
         self._epoch = self._step = self._first_step = 0
         self._saved_at = time.monotonic()
         self._steps_since = 0
-        self._epoch_logs: dict[str, Any] | None = None
+        self._generators: Any = None
         self._last_logs: dict[str, float | None] = {}
         self.resumed_from, self.finished, self.stopped = None, False, None
         try:
@@ -262,9 +263,13 @@ class ResumableCheckpoint(keras.callbacks.Callback):
         try:
             if state["metrics"] is not None:
                 fit_state.restore_metrics(keras_training.built_metrics(self.model, self._batch), state)
-            fit_state.restore_rest(self._others, state)
+            fit_state.restore_callbacks(self._others, state)
         except RefusedError as error:
             raise RefusedError(f"{self.resumed_from}: {error}") from None
+        if state["metrics"] is None:
+            random_state.restore(state["random"])
+        else:
+            self._generators = state["random"]
 
     # Within `fit`.
 
@@ -273,25 +278,23 @@ class ResumableCheckpoint(keras.callbacks.Callback):
         self.restore_rest()
         self._epoch, self._step = epoch, self._first_step
         self._first_step = 0
-        self._epoch_logs = None
-        steps = self.params.get("steps")
-        if self._step and self._step == steps:
-            # Nothing is left of the epoch but its validation, and Keras has no step to take the metrics from.
-            self._epoch_logs = self.model.get_metrics_result()
         if self.data is not None:
             self.data.start(epoch, self._step)
         if self._step:
             self._whole_epochs = keras_training.shortened_epoch(self.params["steps"] - self._step)
 
-    def end_epoch(self, logs: dict[str, Any]) -> None:
+    def begin_step(self) -> None:
+        """Before any other callback's `on_train_batch_begin`."""
+        # Not earlier: to go through its data anew, PyTorch draws from its generator, which the begun epoch has done.
+        if self._generators is not None:
+            random_state.restore(self._generators)
+            self._generators = None
+
+    def end_epoch(self) -> None:
         """Before any other callback's `on_epoch_end`."""
         if self._whole_epochs is not None:
             self._whole_epochs()
             self._whole_epochs = None
-        if self._epoch_logs is not None:
-            whole = {**self._epoch_logs, **logs}
-            logs.clear()
-            logs.update({name: float(value) for name, value in whole.items()})
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         executed = min(self.model.steps_per_execution, (self.params.get("steps") or sys.maxsize) - self._step)
@@ -300,8 +303,9 @@ class ResumableCheckpoint(keras.callbacks.Callback):
         signal_name = self._interruption.name
         due = self.every_steps is not None and self._steps_since >= self.every_steps
         due = due or (self._minutes_due() and self.data is not None)
-        last = self._step == self.params.get("steps")
-        if self.data is not None and (signal_name is not None or (due and not last)):
+        if self._step == self.params.get("steps"):
+            return  # The next boundary is the epoch's end, behind its validation.
+        if self.data is not None and (signal_name is not None or due):
             self._save(self._epoch, self._step)
         if signal_name is not None:
             self._stop(signal_name)
@@ -384,8 +388,11 @@ class _First(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self.checkpoint.begin_epoch(epoch)
 
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        self.checkpoint.begin_step()
+
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self.checkpoint.end_epoch(logs if logs is not None else {})
+        self.checkpoint.end_epoch()
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         # A finished training that is asked for again has no epoch.
