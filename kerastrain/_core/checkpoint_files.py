@@ -44,7 +44,8 @@ def write(path: pathlib.Path, state: Any, about: dict[str, Any]) -> None:
     arrays: list[np.ndarray] = []
     tree = _encoded(state, arrays)
     content, index = _joined(arrays)
-    files = {ARRAYS: content, STATE: _json({"tree": tree, "arrays": index})}
+    # As it is, unsorted: dictionaries come back in their order.
+    files = {ARRAYS: content, STATE: json.dumps({"tree": tree, "arrays": index}, allow_nan=False).encode()}
     body: dict[str, Any] = {
         "schema": SCHEMA,
         "files": {name: {"bytes": len(data), "sha256": _sha256(data)} for name, data in files.items()},

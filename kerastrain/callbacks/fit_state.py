@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 
 from kerastrain._core import keras_training, random_state
 from kerastrain._core.errors import RefusedError
@@ -27,6 +28,14 @@ def captured(model: keras.Model, callbacks: Sequence[keras.callbacks.Callback], 
         "callbacks": [[type(one).__name__, keras_states.state_of(one)] for one in callbacks],
         "random": random_state.captured(),
     }
+
+
+def not_finite(state: Any) -> str | None:
+    """The path of a variable that has NaN or infinity in it; None where all are numbers."""
+    for path, value in state["variables"]:
+        if value.dtype.kind not in "iub" and not np.isfinite(value.astype(np.float64)).all():
+            return str(path)
+    return None
 
 
 def restore_model(model: keras.Model, state: Any) -> None:

@@ -310,6 +310,10 @@ class ResumableCheckpoint(keras.callbacks.Callback):
         if signal_name is not None:
             self._stop(signal_name)
 
+    def on_test_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        if self.stopped is not None:
+            self.model.stop_evaluating = True
+
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if self.stopped is not None:
             return
@@ -340,6 +344,11 @@ class ResumableCheckpoint(keras.callbacks.Callback):
     def _save(self, epoch: int, step: int, logs: dict[str, Any] | None = None, *, finished: bool = False) -> None:
         state = fit_state.captured(self.model, self._others, within_epoch=step > 0)
         state["identity"] = self._identity
+        broken = fit_state.not_finite(state)
+        if broken is not None:
+            self.finished = False
+            self.announce(f"{self.store.folder}: not saved, since `{broken}` is not finite. Those before it are kept.")
+            return
         about = {
             "epoch": epoch,
             "step": step,

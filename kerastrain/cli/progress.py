@@ -3,14 +3,15 @@
 import time
 from typing import Any
 
-import keras
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from kerastrain.callbacks import StatefulCallback
 
 _SHOWN = ("loss", "accuracy", "val_loss", "val_accuracy")
 
 
-class FitProgress(keras.callbacks.Callback):
+class FitProgress(StatefulCallback):
     """Shows epochs and steps as they pass.
 
     Args:
@@ -24,6 +25,7 @@ class FitProgress(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._started = time.perf_counter()
+        self._first: int | None = None
         if not self.console.is_terminal:
             return
         self.progress = Progress(
@@ -42,6 +44,8 @@ class FitProgress(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._epoch = epoch
+        self._partial = False
+        self._first = epoch if self._first is None else self._first
         self._epoch_started = time.perf_counter()
         if self.progress is not None:
             self.progress.update(self.task, description=f"epoch {epoch + 1}/{self.params['epochs']}")
@@ -51,9 +55,16 @@ class FitProgress(keras.callbacks.Callback):
             done = self._epoch * (self.params.get("steps") or 0) + batch + 1
             self.progress.update(self.task, completed=done, values=_values(logs or {}))
 
+    def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
+        # Nothing but a signal stops within an epoch.
+        self._partial = self.model.stop_training
+
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        if self._partial:
+            return
         seconds = time.perf_counter() - self._epoch_started
-        left = (time.perf_counter() - self._started) / (epoch + 1) * (self.params["epochs"] - epoch - 1)
+        here = epoch + 1 - (self._first or 0)  # Those before were an earlier process's.
+        left = (time.perf_counter() - self._started) / here * (self.params["epochs"] - epoch - 1)
         self.console.print(
             f"epoch {epoch + 1:>3}/{self.params['epochs']}  {_values(logs or {})}  {seconds:.1f} s"
             + (f"  about {_duration(left)} left" if left >= 1 else ""),

@@ -2,12 +2,13 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 import keras
 from pydantic import Field, PlainValidator
 
-from kerastrain import callbacks, layers
+from kerastrain import callbacks, datasets, layers
 from kerastrain._core.errors import InputError
 from kerastrain._core.registry import (
     FiniteFloat,
@@ -22,6 +23,7 @@ from kerastrain._core.registry import (
 from kerastrain.experiments.schedule_parts import made, number_or_schedule
 
 CALLBACKS = Registry("callback")
+RESUMABLE = "resumable_checkpoint"
 
 Monitor = Annotated[str, Field(min_length=1)]
 Mode = Literal["auto", "min", "max"]
@@ -38,11 +40,15 @@ class CallbackContext:
     folder: where their files go; None in a search's trial, which has none.
     steps: updates in an epoch.
     epochs: of the run.
+    batches: what `fit` trains on.
+    announce: is given one line for each thing worth telling.
     """
 
     folder: pathlib.Path | None
     steps: int
     epochs: int
+    batches: datasets.Batches | None = None
+    announce: Callable[[str], None] | None = None
 
 
 CALLBACKS.add(
@@ -98,7 +104,11 @@ CALLBACKS.add(
     epochs=PositiveInt | list[NonNegativeInt],
 )
 # Which fields of the context a name is made with.
-_CONTEXT = {"best_model": ("folder",), "schedule_hyperparameter": ("steps", "epochs")}
+_CONTEXT = {
+    "best_model": ("folder",),
+    "schedule_hyperparameter": ("steps", "epochs"),
+    RESUMABLE: ("folder", "batches", "announce"),
+}
 
 
 def _schedule_hyperparameter(
@@ -137,6 +147,47 @@ CALLBACKS.add(
 )
 
 
+def _resumable_checkpoint(
+    every_epochs: PositiveInt | None = 1,
+    every_steps: PositiveInt | None = None,
+    every_minutes: PositiveFloat | None = 10.0,
+    keep_last: PositiveInt = 2,
+    keep_best: NonNegativeInt = 0,
+    monitor: Monitor = "val_loss",
+    mode: Mode = "auto",
+    on_failure: Literal["fail", "warn"] = "fail",
+    *,
+    folder: pathlib.Path | None,
+    batches: datasets.Batches | None,
+    announce: Callable[[str], None] | None,
+) -> Any:
+    # Without a run folder (a search's trial) there is nothing to resume.
+    if folder is None or batches is None:
+        return keras.callbacks.Callback()
+    return callbacks.ResumableCheckpoint(
+        folder,
+        batches,
+        every_epochs=every_epochs,
+        every_steps=every_steps,
+        every_minutes=every_minutes,
+        keep_last=keep_last,
+        keep_best=keep_best,
+        monitor=monitor,
+        mode=mode,
+        on_failure=on_failure,
+        on_signal="stop",
+        announce=announce,
+    )
+
+
+CALLBACKS.add(
+    RESUMABLE,
+    _resumable_checkpoint,
+    "When to save for a resume, and what to keep; without it every epoch and every ten minutes.",
+    skip=_CONTEXT[RESUMABLE],
+)
+
+
 def check_callbacks(section: list[dict[str, Any]], epochs: int) -> None:
     """Raise the problem of an item whose arguments do not go together, at its place in a recipe."""
     for index, item in enumerate(section):
@@ -147,7 +198,10 @@ def check_callbacks(section: list[dict[str, Any]], epochs: int) -> None:
 
 
 def build_callbacks(section: list[dict[str, Any]], context: CallbackContext) -> list[keras.callbacks.Callback]:
-    """Fresh callbacks of a validated `callbacks` list."""
+    """Fresh callbacks of a validated `callbacks` list; one that a run can be resumed by is always there."""
+    kinds = [item["type"] for item in section]
+    if RESUMABLE not in kinds and context.folder is not None:
+        section = [*section, {"type": RESUMABLE}]
     return [
         CALLBACKS.create(item, **{name: getattr(context, name) for name in _CONTEXT.get(item["type"], ())})
         for item in section

@@ -1,18 +1,20 @@
 """One whole training: Keras's `fit`, with a history that is complete and a loss that is watched."""
 
+import contextlib
 import csv
 import dataclasses
 import io
 import math
 import pathlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
 
 from kerastrain._core import atomic_files
 from kerastrain._core.errors import WorkFailedError
+from kerastrain.callbacks import ResumableCheckpoint, StatefulCallback
 from kerastrain.experiments.build import training_batches, updates_in_an_epoch
 from kerastrain.experiments.callback_parts import CallbackContext, build_callbacks
 from kerastrain.experiments.interruption import Interruption, StopWhenInterrupted
@@ -28,8 +30,8 @@ class Training:
     """What `fit` returns.
 
     history: one row an epoch: epoch (from 0), loss, accuracy, val_loss, val_accuracy, ..., learning_rate, seconds.
-    seconds: wall time of the training, validation after each epoch included.
-    images_per_second: training samples seen, over `seconds`.
+    seconds: wall time of the training in this process, validation after each epoch included.
+    images_per_second: training samples seen by this process, over `seconds`.
     stopped: the signal that ended it early (`SIGINT`, `SIGTERM`), or None.
     """
 
@@ -39,22 +41,31 @@ class Training:
     stopped: str | None
 
 
-class EpochRecorder(keras.callbacks.Callback):
+class EpochRecorder(StatefulCallback):
     """Keeps every epoch's values, and stops when the loss is no longer finite.
 
     Args:
         path: a CSV file that is replaced whole after every epoch; None for none. `keras.callbacks.CSVLogger` appends to
             an open file, so a crash can leave half a row.
-        interruption: once it has come, the epoch under way is not whole and gets no row.
+        interrupted: once it says so, the epoch under way is not whole and gets no row.
     """
 
-    def __init__(self, path: pathlib.Path | None = None, interruption: Interruption | None = None) -> None:
+    state_names = ("rows",)
+
+    def __init__(self, path: pathlib.Path | None = None, interrupted: Callable[[], bool] = lambda: False) -> None:
         super().__init__()
         self.path = path
-        self.interruption = interruption
+        self.interrupted = interrupted
         self.rows: list[dict[str, Any]] = []
+        self.resumed_rows = 0
         self.diverged: str | None = None
         self._start = 0.0
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on behind the rows of an earlier process."""
+        # In place: a training's caller may hold the list.
+        self.rows[:] = state["rows"]
+        self.resumed_rows = len(self.rows)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._start = time.perf_counter()
@@ -66,7 +77,7 @@ class EpochRecorder(keras.callbacks.Callback):
             self.model.stop_training = True
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        if self.interruption is not None and self.interruption.name is not None:
+        if self.interrupted():
             return
         row: dict[str, Any] = {"epoch": epoch}
         row.update({name: float(value) for name, value in (logs or {}).items()})
@@ -88,6 +99,7 @@ def fit(
     *,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     folder: pathlib.Path | None = None,
+    announce: Callable[[str], None] | None = None,
 ) -> Training:
     """Train a model made by `build` for the recipe's epochs.
 
@@ -96,30 +108,33 @@ def fit(
         model: a fresh compiled model.
         data: as `prepare` gives it.
         callbacks: further callbacks, called after the recipe's own.
-        folder: where history.csv and the files of the recipe's callbacks are kept.
+        folder: where history.csv, checkpoints and the files of the recipe's callbacks are kept; None for nowhere, and
+            then the training cannot be resumed.
+        announce: is given one line for each thing worth telling.
 
     Raises:
         WorkFailedError: the training loss is not finite.
     """
-    interruption = Interruption()
-    recorder = EpochRecorder(None if folder is None else folder / HISTORY, interruption)
     batches = training_batches(recipe, data)
-    context = CallbackContext(folder, updates_in_an_epoch(recipe, batches), recipe.training.epochs)
-    everything = [
-        keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: batches.start(epoch)),
-        *build_callbacks(recipe.callbacks, context),
-        recorder,
-        *callbacks,
-        StopWhenInterrupted(interruption),
-    ]
+    context = CallbackContext(folder, updates_in_an_epoch(recipe, batches), recipe.training.epochs, batches, announce)
+    own = build_callbacks(recipe.callbacks, context)
+    interruption = Interruption()
+    checkpoint = next((one for one in own if isinstance(one, ResumableCheckpoint)), None)
+
+    def stopped() -> str | None:
+        return interruption.name if checkpoint is None else checkpoint.stopped
+
+    recorder = EpochRecorder(None if folder is None else folder / HISTORY, lambda: stopped() is not None)
+    # A checkpoint starts the batches itself, and listens for signals.
+    alone = [] if checkpoint is not None else [batches.following(), StopWhenInterrupted(interruption)]
     start = time.perf_counter()
-    with interruption.listening():
+    with contextlib.nullcontext() if checkpoint is not None else interruption.listening():
         model.fit(
             batches,
             epochs=recipe.training.epochs,
             validation_data=data.validation,
             validation_batch_size=EVALUATION_BATCH,
-            callbacks=everything,
+            callbacks=[*alone, *own, recorder, *callbacks],
             shuffle=False,
             verbose=0,
         )
@@ -129,5 +144,5 @@ def fit(
             f"diverged: {recorder.diverged}. Lower `optimizer.learning_rate`, or clip with "
             "`optimizer.gradient_transforms`."
         )
-    samples = len(data.train[1]) * len(recorder.rows)
-    return Training(recorder.rows, seconds, samples / seconds, interruption.name)
+    samples = len(data.train[1]) * (len(recorder.rows) - recorder.resumed_rows)
+    return Training(recorder.rows, seconds, samples / seconds, stopped())

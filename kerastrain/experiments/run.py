@@ -52,7 +52,8 @@ def run(
         announce: is given one line for each thing worth telling, before it happens.
 
     Returns:
-        The content of result.json. A finished run of the same recipe in the folder is returned without training.
+        The content of result.json. A finished run of the same recipe in the folder is returned without training, an
+        unfinished one goes on where it was.
 
     Raises:
         InputError: bad data. RefusedError: the folder is in use or holds something else. WorkFailedError: diverged.
@@ -63,7 +64,7 @@ def run(
         if finished is not None:
             announce(f"{folder.path}: this run is finished; nothing is trained. Use --overwrite to run it again.")
             return finished
-        return _run(recipe, folder, data, callbacks, announce)
+        return _run(recipe, folder, data, callbacks, announce, resume=folder.begun() and not overwrite)
 
 
 def _run(
@@ -72,18 +73,21 @@ def _run(
     data: PreparedData | None,
     callbacks: Sequence[keras.callbacks.Callback],
     announce: Announce,
+    *,
+    resume: bool,
 ) -> dict[str, Any]:
     start = time.perf_counter()
     data = data or prepare(recipe)
     announce(_data_line(data))
     model, execution = build_for_execution(recipe, data)
     # Not earlier: what fails on bad input leaves the folder as it is, so the same command works once that is mended.
-    folder.begin(recipe.to_yaml())
+    if not resume:
+        folder.begin(recipe.to_yaml())
     announce(f"Model: {recipe.model['topology']}, {model.count_params():,} parameters. Run folder: {folder.path}")
     for reason in execution.reasons:
         announce(f"Chosen: {reason}")
     logs = _tensorboard(folder, announce)
-    training = fit(recipe, model, data, callbacks=[*logs, *callbacks], folder=folder.path)
+    training = fit(recipe, model, data, callbacks=[*logs, *callbacks], folder=folder.path, announce=announce)
     stopped, metrics = training.stopped, _last_epoch(training)
     with _final_weights(recipe, model, data, announce):
         _write_training(folder, recipe, model, training)

@@ -13,11 +13,12 @@ from kerastrain._core.errors import InputError, RefusedError
 
 RECIPE, RESULT, HISTORY = "recipe.yaml", "result.json", "history.csv"
 MODEL, BEST_MODEL, CURVES, LOGS, LOCK = "model.keras", "best_model.keras", "curves.png", "logs", folder_lock.LOCK
-_OURS = (RESULT, HISTORY, MODEL, BEST_MODEL, CURVES, LOGS, RECIPE)
+CHECKPOINTS = "checkpoints"
+_OURS = (RESULT, HISTORY, MODEL, BEST_MODEL, CURVES, LOGS, CHECKPOINTS, RECIPE)
 
 
 class RunFolder:
-    """One directory a run: recipe.yaml, result.json, history.csv, curves.png, model.keras, logs/.
+    """One directory a run: recipe.yaml, result.json, history.csv, curves.png, model.keras, logs/, checkpoints/.
 
     `result.json` is written last, so a folder that has one with status `finished` holds a whole run.
 
@@ -48,21 +49,20 @@ class RunFolder:
             yield
 
     def finished(self, plain: dict[str, Any], *, overwrite: bool) -> dict[str, Any] | None:
-        """The result of the same recipe when it is finished here; None where a run may begin. Changes nothing.
+        """The result of the same recipe when it is finished here; None where a run may begin or go on. Changes nothing.
 
         Raises:
-            RefusedError: the folder holds another recipe (naming the fields), or an unfinished run.
+            RefusedError: the folder holds another recipe (naming the fields).
         """
         if overwrite or not (self / RECIPE).exists():
             return None
         self._refuse_other(plain)
         result = self.result()
-        if result is not None and result.get("status") == "finished":
-            return result
-        raise RefusedError(
-            f"{self.path}: holds an unfinished run of this recipe, which cannot be continued. "
-            "Use --overwrite to start it again, or choose another --out."
-        )
+        return result if result is not None and result.get("status") == "finished" else None
+
+    def begun(self) -> bool:
+        """Whether there is a run to go on with."""
+        return (self / RECIPE).exists()
 
     def begin(self, yaml: str) -> None:
         """Remove what an earlier run wrote, and nothing else, and put the recipe there."""
