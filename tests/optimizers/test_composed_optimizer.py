@@ -22,7 +22,10 @@ from kerastrain.optimizers import (
 def test_with_empty_slots_it_is_the_rule_to_the_bit(rule):
     # XLA orders the sums of the two graphs as it likes.
     tolerance = {"rtol": 1e-6, "atol": 1e-7} if keras.backend.backend() == "jax" else {}
-    assert_same(trained(ComposedOptimizer(RULES[rule]())), trained(RULES[rule]()), **tolerance)
+    # TensorFlow's eager steps are the same ones, and need no graph: two of the rules show that.
+    eager = keras.backend.backend() == "tensorflow" and rule not in ("momentum", "adamw")
+    one, other = (trained(made, run_eagerly=eager) for made in (ComposedOptimizer(RULES[rule]()), RULES[rule]()))
+    assert_same(one, other, **tolerance)
 
 
 @pytest.mark.backend
