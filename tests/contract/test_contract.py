@@ -208,16 +208,15 @@ def test_a_topology_is_saved_and_loaded(name, tmp_path):
     np.testing.assert_allclose(keras.ops.convert_to_numpy(loaded(inputs)), expected, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("jit", [False, True])
 @pytest.mark.parametrize("name", names("topology"))
-def test_a_topology_trains_with_and_without_jit(name, jit):
+def test_a_topology_trains_with_jit(name):
+    # Without, tests/topologies/test_catalog.py trains each.
     model = topology(name)
     inputs, labels = batch(model, name)
     before = model.get_weights()
-    model.compile(optimizer=keras.optimizers.SGD(0.05), loss=loss(name), jit_compile=jit)
-    for _ in range(2):
-        found = float(model.train_on_batch(inputs, labels))
-        assert np.isfinite(found)
+    model.compile(optimizer=keras.optimizers.SGD(0.05), loss=loss(name), jit_compile=True)
+    assert np.isfinite(float(model.train_on_batch(inputs, labels)))
+    assert np.isfinite(float(model.train_on_batch(inputs, labels)))
     assert any((one != other).any() for one, other in zip(before, model.get_weights(), strict=True))
 
 
@@ -237,6 +236,8 @@ def test_a_topology_under_mixed_precision(name, policy):
     if name != "topologies.ensemble":  # A majority may tip over at the smallest difference.
         np.testing.assert_allclose(keras.ops.convert_to_numpy(found), expected, atol=0.05)
     assert {keras.backend.standardize_dtype(v.dtype) for v in model.trainable_variables} == {"float32"}
-    model.compile(optimizer=keras.optimizers.SGD(0.05), loss=loss(name), jit_compile=False)
+    model.compile(
+        optimizer=keras.optimizers.SGD(0.05), loss=loss(name), run_eagerly=policy == "mixed_bfloat16", jit_compile=False
+    )
     assert np.isfinite(float(model.train_on_batch(inputs, labels)))
     assert all(np.isfinite(value).all() for value in model.get_weights())

@@ -31,7 +31,7 @@ def tiny_file(tmp_path_factory):
     return path
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tiny_recipe():
     """A function that makes a small recipe from changed keys."""
 

@@ -1,6 +1,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 
 import keras
@@ -14,11 +15,16 @@ from kerastrain._core.errors import InputError, RefusedError, WorkFailedError
 FILES = {"recipe.yaml", "result.json", "history.csv", "curves.png", "model.keras", "logs"}
 
 
+@pytest.fixture(scope="module")
+def finished(tiny, tiny_recipe, tmp_path_factory):
+    """A finished run: its folder, its result and what it told."""
+    folder, told = tmp_path_factory.mktemp("finished") / "run", []
+    return folder, experiments.run(tiny_recipe(), folder, data=tiny, announce=told.append), told
+
+
 @pytest.mark.backend
-def test_the_run_folder_and_its_result(tiny, tiny_recipe, tmp_path):
-    recipe, told = tiny_recipe(), []
-    result = experiments.run(recipe, tmp_path / "run", data=tiny, announce=told.append)
-    folder = tmp_path / "run"
+def test_the_run_folder_and_its_result(finished, tiny_recipe):
+    recipe, (folder, result, told) = tiny_recipe(), finished
     assert {entry.name for entry in folder.iterdir()} == FILES
     assert json.loads((folder / "result.json").read_text()) == result
     assert experiments.load(folder / "recipe.yaml") == recipe
@@ -37,9 +43,9 @@ def test_the_run_folder_and_its_result(tiny, tiny_recipe, tmp_path):
     assert list((folder / "logs").rglob("events.out.tfevents*"))
 
 
-def test_metrics_are_of_the_whole_of_each_role(tiny, tiny_recipe, tmp_path):
-    result = experiments.run(tiny_recipe(), tmp_path / "run", data=tiny)
-    model = keras.saving.load_model(tmp_path / "run" / "model.keras")
+def test_metrics_are_of_the_whole_of_each_role(finished, tiny):
+    folder, result, _ = finished
+    model = keras.saving.load_model(folder / "model.keras")
     for name, role in (("train", "train"), ("val", "validation"), ("test", "test")):
         images, labels = getattr(tiny, role)
         probabilities = model.predict(images, verbose=0)
@@ -49,7 +55,6 @@ def test_metrics_are_of_the_whole_of_each_role(tiny, tiny_recipe, tmp_path):
 
 
 def outcome(recipe, data, folder):
-    keras.utils.clear_session()
     result = experiments.run(recipe, folder, data=data)
     model = keras.saving.load_model(folder / "model.keras")
     history = [
@@ -67,19 +72,21 @@ def outcome(recipe, data, folder):
 def test_the_same_seed_gives_the_same_bits_and_another_seed_others(kind, tiny, tmp_path, request):
     made = request.getfixturevalue(kind)
     recipe = made() if kind == "tiny_recipe" else made
-    first, second = (outcome(recipe, tiny, tmp_path / name) for name in ("first", "second"))
+    first = outcome(recipe, tiny, tmp_path / "first")
+    keras.utils.clear_session()
+    second = outcome(recipe, tiny, tmp_path / "second")
     for one, other in zip(first[0], second[0], strict=True):
         assert one.tobytes() == other.tobytes()
     assert first[1:] == second[1:]
     plain = recipe.plain()
     plain["training"]["seed"] = 1
-    other = outcome(experiments.Recipe.model_validate(plain), tiny, tmp_path / "other")
-    assert other[1] != first[1]
+    other = experiments.Recipe.model_validate(plain)
+    history = experiments.fit(other, experiments.build(other, tiny), tiny).history
+    assert [row["loss"] for row in history] != [float(row["loss"]) for row in first[1]]
 
 
-def test_a_finished_run_is_returned_and_nothing_is_trained(tiny, tiny_recipe, tmp_path, monkeypatch):
-    folder = tmp_path / "run"
-    result = experiments.run(tiny_recipe(), folder, data=tiny)
+def test_a_finished_run_is_returned_and_nothing_is_trained(finished, tiny_recipe, monkeypatch):
+    folder, result, _ = finished
     times = {path: path.stat().st_mtime_ns for path in folder.iterdir() if path.is_file()}
 
     def never(*args, **kwargs):
@@ -92,9 +99,9 @@ def test_a_finished_run_is_returned_and_nothing_is_trained(tiny, tiny_recipe, tm
     assert "nothing is trained" in told[0]
 
 
-def test_another_recipe_is_refused_by_its_fields_and_overwrite_starts_again(tiny, tiny_recipe, tmp_path):
+def test_another_recipe_is_refused_by_its_fields_and_overwrite_starts_again(finished, tiny, tiny_recipe, tmp_path):
     folder = tmp_path / "run"
-    experiments.run(tiny_recipe(), folder, data=tiny)
+    shutil.copytree(finished[0], folder)
     (folder / "notes.txt").write_text("mine")
     with pytest.raises(RefusedError) as caught:
         experiments.run(tiny_recipe(training__seed=1, model__layers=[6, 7]), folder, data=tiny)

@@ -71,7 +71,7 @@ def test_a_sequence_has_an_epoch_for_each_stage():
 
 
 # The others are slow, and trained by the examples of the same names, which CI runs.
-QUICK = ("mlp_functional", "mlp_sequential", "convnet")
+QUICK = ("mlp_functional", "mlp_sequential")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,8 @@ import keras
 import numpy as np
 
 K = keras.optimizers
+# For what is no question of the compiled step: TensorFlow takes the same steps eagerly, and makes no graph first.
+EAGERLY = {"run_eagerly": True} if keras.backend.backend() == "tensorflow" else {}
 DECAY = K.schedules.ExponentialDecay(0.05, 3, 0.8)
 RULES = {
     "sgd": lambda: K.SGD(0.05),

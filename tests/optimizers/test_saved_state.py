@@ -58,6 +58,12 @@ def weights_file(tmp_path, optimizer, **options):
     return path
 
 
+@pytest.fixture(scope="module")
+def composed_file(tmp_path_factory):
+    """The weights of a model that `composed()` trained."""
+    return weights_file(tmp_path_factory.mktemp("composed"), composed())
+
+
 def refusal(path, optimizer, model=None):
     model = trained(optimizer, model, epochs=0)
     model.optimizer.build(model.trainable_variables)
@@ -146,51 +152,45 @@ def test_moved_hyperparameters_are_saved(tmp_path):
     assert float(keras.ops.convert_to_numpy(loaded.learning_rate)) == pytest.approx(0.005)
 
 
-def test_another_rule_is_refused(tmp_path):
-    text = refusal(weights_file(tmp_path, composed()), composed(K.RMSprop(0.01)))
+def test_another_rule_is_refused(composed_file):
+    text = refusal(composed_file, composed(K.RMSprop(0.01)))
     assert "rule: saved 'Adam', here 'RMSprop'" in text
 
 
-def test_other_transforms_are_refused(tmp_path):
-    path = weights_file(tmp_path, composed())
-    text = refusal(path, composed(transforms=[ClipByNorm]))
+def test_other_transforms_are_refused(composed_file):
+    text = refusal(composed_file, composed(transforms=[ClipByNorm]))
     assert "gradient_transforms: saved ['clip_by_global_norm'], here ['clip_by_norm']" in text
-    assert "saved ['clip_by_global_norm'], here []" in refusal(path, composed(transforms=[]))
+    assert "saved ['clip_by_global_norm'], here []" in refusal(composed_file, composed(transforms=[]))
 
 
-def test_another_averaging_is_refused(tmp_path):
-    path = weights_file(tmp_path, composed())
-    text = refusal(path, composed(averaging=lambda: StochasticWeightAveraging(0, 1)))
+def test_another_averaging_is_refused(composed_file):
+    text = refusal(composed_file, composed(averaging=lambda: StochasticWeightAveraging(0, 1)))
     assert "averaging: saved 'polyak_averaging', here 'stochastic_weight_averaging'" in text
-    assert "averaging: saved 'polyak_averaging', here None" in refusal(path, composed(averaging=None))
+    assert "averaging: saved 'polyak_averaging', here None" in refusal(composed_file, composed(averaging=None))
 
 
-def test_other_variables_are_refused_by_name(tmp_path):
-    path = weights_file(tmp_path, composed())
-    text = refusal(path, composed(), functional(names=("trunk", "tail")))
+def test_other_variables_are_refused_by_name(composed_file):
+    text = refusal(composed_file, composed(), functional(names=("trunk", "tail")))
     assert "nothing was loaded" in text and "tail.kernel" in text and "head.kernel" in text
 
 
-def test_other_shapes_are_refused_by_name(tmp_path):
-    path = tmp_path / "model.weights.h5"
-    trained(composed()).save_weights(path)
+def test_other_shapes_are_refused_by_name(composed_file):
     model = trained(composed(), functional(units=7), epochs=0)
     model.optimizer.build(model.trainable_variables)
-    with h5py.File(path) as file:
+    with h5py.File(composed_file) as file:
         saved = file["optimizer"]["vars"]
         store = {name: np.array(saved[name]) for name in saved}
     with pytest.raises(ValueError, match=r"trunk.kernel:average: saved \(4, 5\), here \(4, 7\)"):
         model.optimizer.load_own_variables(store)
 
 
-def test_another_accumulation_or_group_is_refused(tmp_path):
-    path = weights_file(tmp_path, composed())
+def test_another_accumulation_or_group_is_refused(composed_file):
     accumulating = ComposedOptimizer(
         K.Adam(0.01), [ClipByGlobalNorm(1.0)], averaging=PolyakAveraging(), gradient_accumulation_steps=2
     )
-    assert "Here and not in the file: accumulated_batches" in refusal(path, accumulating)
+    assert "Here and not in the file: accumulated_batches" in refusal(composed_file, accumulating)
     frozen = composed(groups=[ParameterGroup("head", learning_rate_multiplier=0.0)])
-    assert "In the file and not here: head.kernel:momentum" in refusal(path, frozen)
+    assert "In the file and not here: head.kernel:momentum" in refusal(composed_file, frozen)
 
 
 def test_the_state_of_a_plain_keras_optimizer_is_refused(tmp_path):

@@ -1,11 +1,9 @@
-"""Searches that train, on a little synthetic data: records, files, the best recipe, folder rules, endings."""
+"""Searches that train, on a little synthetic data: records, files, the best recipe, folder rules."""
 
 import csv
 import dataclasses
 import json
 import math
-import os
-import signal
 
 import keras
 import pytest
@@ -13,11 +11,8 @@ from small_searches import RATE, write
 
 from kerastrain import experiments, tuning
 from kerastrain._core import yaml_document
-from kerastrain._core.errors import InputError, RefusedError, WorkFailedError
+from kerastrain._core.errors import InputError, RefusedError
 from kerastrain.experiments.run_folder import RunFolder
-from kerastrain.tuning.planning import plan
-from kerastrain.tuning.records import TrialRecord
-from kerastrain.tuning.table import plan_lines, short_names, shown, trial_line, trials_table
 
 SPACE = {
     **RATE,
@@ -26,19 +21,6 @@ SPACE = {
     "model.dropout": {"type": "choice", "values": [None, 0.3]},
     "data.augment.flip": {"type": "choice", "values": ["none", "random"]},
 }
-
-
-@pytest.fixture
-def quick(monkeypatch):
-    """Trials that take no time: nothing is built, and the only epoch's val_loss is the learning rate."""
-
-    def fit(recipe, model, data, callbacks):
-        callbacks[0].rows.append({"epoch": 0, "val_loss": recipe.optimizer.learning_rate})
-        return experiments.Training(callbacks[0].rows, 0.1, 1.0, None)
-
-    monkeypatch.setattr(experiments, "prepare", lambda recipe: None)
-    monkeypatch.setattr(experiments, "build", lambda recipe, data: None)
-    monkeypatch.setattr(experiments, "fit", fit)
 
 
 @pytest.fixture(scope="module")
@@ -132,15 +114,6 @@ def test_every_metric_that_an_objective_may_name_is_one_that_fit_yields(finished
     assert yields == {f"val_{name}" for name in experiments.METRICS["multiclass"]}
 
 
-def test_progress_goes_to_stderr_only(tmp_path, capfd, quick):
-    tuning.search(write(tmp_path), max_trials=1, out=tmp_path / "out")
-    captured = capfd.readouterr()
-    assert captured.out == ""
-    assert "Trial 1/1  val_loss " in captured.err
-    assert "learning_rate=0.0" in captured.err
-    assert "Trials by val_loss (min)" in captured.err
-
-
 def test_smoke_is_two_tiny_trials_of_the_shipped_searches(tmp_path):
     result = tuning.search("tuner_configs/random_mlp.yaml", smoke=True, out=tmp_path / "out")
     assert len(result.trials) == 2
@@ -184,83 +157,6 @@ def test_a_diverged_trial_is_a_result_and_the_search_goes_on(tmp_path):
     # What it was told of the diverged trial is the worst there is, so that no engine prefers it.
     engine = json.loads((tmp_path / "out" / "keras_tuner" / "trial_0" / "trial.json").read_text())
     assert (engine["status"], engine["score"]) == ("COMPLETED", math.inf)
-
-
-def test_when_nothing_has_a_value_the_search_has_failed(tmp_path):
-    space = {"optimizer.learning_rate": {"type": "float", "values": [1e30]}}
-    path = write(tmp_path, space, search={"strategy": "grid", "max_trials": 1})
-    for _ in range(2):
-        with pytest.raises(WorkFailedError, match=r"of 1 trials, none has a finite val_loss \(ended by max_trials\)"):
-            tuning.search(path, out=tmp_path / "out")
-
-
-def test_a_failed_trial_is_recorded_and_three_in_a_row_end_the_search(tmp_path, monkeypatch, quick):
-    calls = []
-
-    def failing(recipe, data):
-        calls.append(recipe)
-        if len(calls) != 2:
-            raise MemoryError("no room\nfor it")
-
-    monkeypatch.setattr(experiments, "build", failing)
-    path = write(tmp_path, search={"strategy": "random", "max_trials": 9})
-    with pytest.raises(WorkFailedError, match=r"three trials in a row failed, the last by MemoryError: no room for it"):
-        tuning.search(path, out=tmp_path / "out")
-    summary = json.loads((tmp_path / "out" / "search.json").read_text())
-    assert [trial["status"] for trial in summary["trials"]] == ["failed", "completed", *["failed"] * 3]
-    assert summary["status"] == "failed"
-    assert summary["best"]["number"] == 2
-
-
-def test_the_disk_being_full_is_not_a_trials_failure(tmp_path, quick):
-    def full(record):
-        raise OSError(28, "No space left on device")
-
-    with pytest.raises(OSError, match="No space left"):
-        tuning.search(write(tmp_path), out=tmp_path / "out", on_trial=full)
-
-
-def test_a_signal_during_a_trial_keeps_what_is_recorded(tmp_path, monkeypatch):
-    fit, calls = experiments.fit, []
-
-    class Terminate(keras.callbacks.Callback):
-        def on_train_batch_end(self, batch, logs=None):
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    def interrupted(recipe, model, data, callbacks):
-        calls.append(recipe)
-        return fit(recipe, model, data, callbacks=[*callbacks, *([Terminate()] if len(calls) == 2 else [])])
-
-    path = write(tmp_path)
-    monkeypatch.setattr(experiments, "fit", interrupted)
-    result = tuning.search(path, out=tmp_path / "out")
-    assert (result.status, result.ended_by, len(result.trials)) == ("interrupted", "SIGTERM", 1)
-    assert result.stopped == "SIGTERM"
-    assert experiments.load(result.best_recipe_path).hash() == calls[0].hash()
-    with pytest.raises(RefusedError, match="holds an unfinished search"):
-        tuning.search(path, out=tmp_path / "out")
-
-
-def test_ctrl_c_between_trials(tmp_path, quick):
-    def stop(record):
-        raise KeyboardInterrupt
-
-    result = tuning.search(write(tmp_path), out=tmp_path / "out", on_trial=stop)
-    assert (result.status, result.ended_by, len(result.trials)) == ("interrupted", "SIGINT", 1)
-
-
-def test_the_wall_clock_starts_no_new_trial(tmp_path, monkeypatch, quick):
-    now = [0.0]
-    monkeypatch.setattr("kerastrain.tuning.tuner.time.monotonic", lambda: now[0])
-
-    def tick(record):
-        now[0] += 40.0
-
-    search = {"strategy": "random", "max_trials": 9}
-    result = tuning.search(
-        write(tmp_path, search=search, budget={"wall_clock": "1m"}), out=tmp_path / "out", on_trial=tick
-    )
-    assert (result.status, result.ended_by, len(result.trials)) == ("finished", "wall_clock", 2)
 
 
 def test_overwrite_starts_again_and_removes_only_its_own(tmp_path, quick):
@@ -317,90 +213,3 @@ def test_records_are_plain_data(finished):
     text = json.dumps([trial.summary() for trial in result.trials] + [result.summary()])
     assert yaml_document.parse(text, "records").data[-1]["trials"] == 3
     assert dataclasses.is_dataclass(result)
-
-
-def test_short_names_are_the_shortest_that_tell_apart():
-    paths = ["optimizer.learning_rate.initial", "optimizer.rule", "a.rate", "b.rate", "rate"]
-    assert list(short_names(paths).values()) == ["initial", "rule", "a.rate", "b.rate", "rate"]
-
-
-LAYERS = {
-    "model.layers[0].units": {"type": "choice", "values": [8, 4]},
-    "model.layers[1].units": {"type": "choice", "values": [2, 3], "when": {"model.layers[0].units": 8}},
-}
-
-
-def test_a_line_and_the_table_name_parameters_alike_and_count_epochs_from_one(tmp_path):
-    made = plan(tuning.load_config(write(tmp_path, LAYERS)))
-    # Alone in its trial, `units` would be either of the two.
-    record = TrialRecord(3, {"model.layers[0].units": 4}, "completed", 0.5, 0, 1.0, [])
-    assert trial_line(record, made) == "Trial 3/3  val_loss 0.5 at epoch 1  layers[0].units=4  1.0 s"
-    table = trials_table([record], list(LAYERS), made.config.objective)
-    assert [str(column.header) for column in table.columns[4:]] == ["layers[0].units", "layers[1].units"]
-    assert list(table.columns[2].cells) == ["1"]
-    assert record.summary()["epoch"] == 0
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (None, "null"),
-        (True, "true"),
-        (0.123456, "0.12346"),
-        ({"type": "l2", "rate": 1e-4}, "{type: l2, rate: 0.0001}"),
-        ([20, None, [1.5]], "[20, null, [1.5]]"),
-        ("null", '"null"'),
-        ("2026-01-01", '"2026-01-01"'),
-        ("my images", '"my images"'),
-        ("data/my-images.npz", "data/my-images.npz"),
-    ],
-)
-def test_values_are_shown_as_yaml(value, text):
-    assert shown(value) == text
-    # Five digits are enough to tell 0.123456 apart, and all that is shown of it.
-    assert yaml_document.scalar(text) == (0.12346 if value == 0.123456 else value)
-
-
-def test_the_first_combinations_of_a_grid_are_run_and_told(tmp_path, capfd, quick):
-    space = {
-        "optimizer.learning_rate": {"type": "float", "values": [0.3, 0.1, 0.2]},
-        "model.dropout": {"type": "choice", "values": [None, 0.5]},
-    }
-    path = write(tmp_path, space, search={"strategy": "grid", "max_trials": 6})
-    result = tuning.search(path, max_trials=3, out=tmp_path / "out")
-    assert [tuple(trial.parameters.values()) for trial in result.trials] == [(0.3, None), (0.3, 0.5), (0.1, None)]
-    error = capfd.readouterr().err
-    assert error.count("Grid: the first 3 of 6 combinations.") == 1
-    assert error.index("Grid: ") < error.index("Trial 1/3") < error.index("dropout=null")
-    # What was recorded of it runs again, by the same argument.
-    assert tuning.search(result.folder / "search.yaml", max_trials=3, out=result.folder) == result
-    smoke = tuning.search(path, max_trials=1, smoke=True, out=tmp_path / "smoke")
-    assert [tuple(trial.parameters.values()) for trial in smoke.trials] == [(0.3, None)]
-    assert "Grid: the first 1 of 6 combinations." in capfd.readouterr().err
-    tuning.search(path, out=tmp_path / "whole")
-    assert "Grid: " not in capfd.readouterr().err
-
-
-def test_searched_values_that_smoke_replaces_are_told_once(tmp_path, capfd, quick):
-    space = {
-        "data.train_limit": {"type": "choice", "values": [None, 5000]},
-        "training.batch_size": {"type": "choice", "values": [128, 32]},
-        "model.layers[0].units": {"type": "choice", "values": [8]},
-        "model.dropout": {"type": "choice", "values": [{"type": "dropout", "rate": 0.5}]},
-        "model.dropout.rate": {
-            "type": "float",
-            "values": [0.1],
-            "when": {"model.dropout": [{"type": "dropout", "rate": 0.5}]},
-        },
-    }
-    path = write(tmp_path, space, search={"strategy": "grid", "max_trials": 4})
-    tuning.search(path, smoke=True, out=tmp_path / "out")
-    error = capfd.readouterr().err
-    # Smoke trains on 256 images, in batches of at most 64.
-    line = (
-        "--smoke replaces searched values: data.train_limit null -> 256; training.batch_size 128 -> 64. "
-        "The table and the records keep the searched ones.\n"
-    )
-    assert error.count(line) == 1
-    assert error.index(line) < error.index("Trial 1/2")
-    assert plan_lines(plan(tuning.load_config(path))) == []
