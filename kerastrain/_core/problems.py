@@ -79,16 +79,14 @@ def _present(location: Location, data: Any) -> Location:
     kept: list[str | int] = []
     node = data
     for index, part in enumerate(location):
-        if isinstance(node, dict) and (part in node or index == len(location) - 1):
-            node = node.get(part)
-        elif isinstance(node, list) and isinstance(part, int) and part < len(node):
+        there = part in node if isinstance(node, dict) else isinstance(node, list) and part in range(len(node))
+        if there:
             node = node[part]
         elif not _is_branch(part) and (isinstance(node, dict | list) or index == len(location) - 1):
             node = None
         else:
             continue
-        if not (_is_branch(part) and index == len(location) - 1):
-            kept.append(part)
+        kept.append(part)
     return tuple(kept)
 
 

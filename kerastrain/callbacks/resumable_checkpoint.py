@@ -139,6 +139,13 @@ class ResumableCheckpoint(keras.callbacks.Callback):
         self._whole_epochs: Callable[[], None] | None = None
         self._open = contextlib.ExitStack()
 
+    def close(self) -> None:
+        """Let go of the folder and of the signals, as the end of `fit` does by itself.
+
+        After an exception in `fit` it lets the same process train in the folder again.
+        """
+        self._open.close()
+
     # The beginning of `fit`.
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
@@ -320,7 +327,8 @@ class ResumableCheckpoint(keras.callbacks.Callback):
         self._last_logs = {name: _json_number(value) for name, value in (logs or {}).items()}
         signal_name = self._interruption.name
         due = self.every_epochs is not None and (epoch + 1) % self.every_epochs == 0
-        if signal_name is not None or due or self._minutes_due():
+        # Where another callback ends the training here, its end is what is saved.
+        if signal_name is not None or ((due or self._minutes_due()) and not self.model.stop_training):
             self._save(epoch + 1, 0, logs)
         self._epoch, self._step = epoch + 1, 0
         if signal_name is not None:

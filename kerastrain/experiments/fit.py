@@ -42,7 +42,7 @@ class Training:
 
 
 class EpochRecorder(StatefulCallback):
-    """Keeps every epoch's values, and stops when the loss is no longer finite.
+    """Keeps every epoch's values, and raises WorkFailedError when the loss is no longer finite.
 
     Args:
         path: a CSV file that is replaced whole after every epoch; None for none. `keras.callbacks.CSVLogger` appends to
@@ -58,7 +58,6 @@ class EpochRecorder(StatefulCallback):
         self.interrupted = interrupted
         self.rows: list[dict[str, Any]] = []
         self.resumed_rows = 0
-        self.diverged: str | None = None
         self._start = 0.0
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -72,9 +71,12 @@ class EpochRecorder(StatefulCallback):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         loss = float((logs or {}).get("loss", 0.0))
-        if not math.isfinite(loss) and self.diverged is None:
-            self.diverged = f"the training loss became {loss} by batch {batch + 1} of epoch {len(self.rows) + 1}"
-            self.model.stop_training = True
+        if not math.isfinite(loss):
+            # Not by `stop_training`: the end of `fit` would look like that of a whole training.
+            raise WorkFailedError(
+                f"diverged: the training loss became {loss} by batch {batch + 1} of epoch {len(self.rows) + 1}. Lower "
+                "`optimizer.learning_rate`, or clip with `optimizer.gradient_transforms`."
+            )
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if self.interrupted():
@@ -125,24 +127,21 @@ def fit(
         return interruption.name if checkpoint is None else checkpoint.stopped
 
     recorder = EpochRecorder(None if folder is None else folder / HISTORY, lambda: stopped() is not None)
+    everything = [*own, recorder, *callbacks]
     # A checkpoint starts the batches itself, and listens for signals.
-    alone = [] if checkpoint is not None else [batches.following(), StopWhenInterrupted(interruption)]
+    if checkpoint is None:
+        everything = [batches.following(), *everything, StopWhenInterrupted(interruption)]
     start = time.perf_counter()
-    with contextlib.nullcontext() if checkpoint is not None else interruption.listening():
+    with interruption.listening() if checkpoint is None else contextlib.closing(checkpoint):
         model.fit(
             batches,
             epochs=recipe.training.epochs,
             validation_data=data.validation,
             validation_batch_size=EVALUATION_BATCH,
-            callbacks=[*alone, *own, recorder, *callbacks],
+            callbacks=everything,
             shuffle=False,
             verbose=0,
         )
     seconds = time.perf_counter() - start
-    if recorder.diverged is not None:
-        raise WorkFailedError(
-            f"diverged: {recorder.diverged}. Lower `optimizer.learning_rate`, or clip with "
-            "`optimizer.gradient_transforms`."
-        )
     samples = len(data.train[1]) * (len(recorder.rows) - recorder.resumed_rows)
     return Training(recorder.rows, seconds, samples / seconds, stopped())

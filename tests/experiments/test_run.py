@@ -12,7 +12,7 @@ from kerastrain import experiments
 from kerastrain._core import yaml_document
 from kerastrain._core.errors import InputError, RefusedError, WorkFailedError
 
-FILES = {"recipe.yaml", "result.json", "history.csv", "curves.png", "model.keras", "logs"}
+FILES = {"recipe.yaml", "result.json", "history.csv", "curves.png", "model.keras", "logs", "checkpoints"}
 
 
 @pytest.fixture(scope="module")
@@ -132,10 +132,9 @@ def test_a_diverged_run_leaves_no_result_and_cannot_be_taken_for_finished(tiny, 
     with pytest.raises(WorkFailedError, match="diverged"):
         experiments.run(recipe, tmp_path / "run", data=tiny)
     assert not (tmp_path / "run" / "result.json").exists()
-    with pytest.raises(RefusedError, match=r"holds an unfinished run.*--overwrite"):
-        experiments.run(recipe, tmp_path / "run", data=tiny)
-    with pytest.raises(WorkFailedError, match="diverged"):
-        experiments.run(recipe, tmp_path / "run", data=tiny, overwrite=True)
+    for overwrite in (False, True):
+        with pytest.raises(WorkFailedError, match="diverged"):
+            experiments.run(recipe, tmp_path / "run", data=tiny, overwrite=overwrite)
 
 
 def test_an_interrupted_run_keeps_what_there_is(tiny, tiny_recipe, tmp_path):
@@ -145,7 +144,8 @@ def test_an_interrupted_run_keeps_what_there_is(tiny, tiny_recipe, tmp_path):
                 os.kill(os.getpid(), signal.SIGINT)
 
     folder = tmp_path / "run"
-    result = experiments.run(tiny_recipe(), folder, data=tiny, callbacks=[Signals()])
+    recipe = tiny_recipe(training__steps_per_execution=1)
+    result = experiments.run(recipe, folder, data=tiny, callbacks=[Signals()])
     assert (result["status"], result["stopped"], result["epochs"]) == ("interrupted", "SIGINT", 1)
     assert {entry.name for entry in folder.iterdir()} == FILES
     with (folder / "history.csv").open(newline="") as stream:
@@ -153,8 +153,8 @@ def test_an_interrupted_run_keeps_what_there_is(tiny, tiny_recipe, tmp_path):
     assert result["val"]["loss"] == float(row["val_loss"]) and result["train"]["accuracy"] == float(row["accuracy"])
     assert result["test"] is None
     keras.saving.load_model(folder / "model.keras")
-    with pytest.raises(RefusedError, match="unfinished"):
-        experiments.run(tiny_recipe(), folder, data=tiny)
+    continued = experiments.run(recipe, folder, data=tiny)
+    assert (continued["status"], continued["epochs"]) == ("finished", 2) and "stopped" not in continued
 
 
 def test_a_signal_during_the_evaluation_keeps_the_training(tiny, tiny_recipe, tmp_path):

@@ -40,11 +40,12 @@ def test_a_foreign_folder_is_refused_and_left_alone(tmp_path, overwrite):
 
 def test_unfinished_finished_and_another(tmp_path):
     opened(tmp_path)
-    with pytest.raises(RefusedError, match="unfinished"):
-        opened(tmp_path)
-    (tmp_path / "result.json").write_text('{"status": "interrupted"}')
-    with pytest.raises(RefusedError, match="unfinished"):
-        opened(tmp_path)
+    for status in (None, '{"status": "interrupted"}'):
+        if status is not None:
+            (tmp_path / "result.json").write_text(status)
+        with RunFolder(tmp_path).locked():
+            assert RunFolder(tmp_path).finished({"name": "a", "training": {"seed": 0}}, overwrite=False) is None
+            assert RunFolder(tmp_path).begun()
     (tmp_path / "result.json").write_text('{"status": "finished", "x": 1}')
     assert opened(tmp_path) == {"status": "finished", "x": 1}
     with pytest.raises(RefusedError, match=r"training\.seed: 0 -> 1"):
