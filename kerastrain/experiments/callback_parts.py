@@ -1,7 +1,9 @@
 """The names that a recipe's `callbacks` list knows: ours and Keras's, fitted to a run and its folder."""
 
 import dataclasses
+import math
 import pathlib
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import keras
@@ -27,6 +29,11 @@ Monitor = Annotated[str, Field(min_length=1)]
 Mode = Literal["auto", "min", "max"]
 Factor = Annotated[float, Field(gt=0, lt=1)]
 
+# Samples of an evaluation's batch.
+EVALUATION_BATCH = 512
+# Training samples that batch normalization's statistics are taken from for averaged weights.
+RECALIBRATION_SAMPLES = 4096
+
 # They move variables that only a `ComposedOptimizer` has.
 MOVES_THE_OPTIMIZER = ("reduce_on_plateau", "schedule_hyperparameter")
 
@@ -38,11 +45,17 @@ class CallbackContext:
     folder: where their files go; None in a search's trial, which has none.
     steps: updates in an epoch.
     epochs: of the run.
+    validation: the validation data, `(inputs, labels)`; None while a recipe is only checked.
+    recalibration: training batches for the statistics of averaged weights.
+    batch_size: samples in one of them.
     """
 
     folder: pathlib.Path | None
     steps: int
     epochs: int
+    validation: tuple[Any, Any] | None = None
+    recalibration: Any = None
+    batch_size: int = 1
 
 
 CALLBACKS.add(
@@ -98,7 +111,32 @@ CALLBACKS.add(
     epochs=PositiveInt | list[NonNegativeInt],
 )
 # Which fields of the context a name is made with.
-_CONTEXT = {"best_model": ("folder",), "schedule_hyperparameter": ("steps", "epochs")}
+_CONTEXT = {
+    "averaged_weights": ("validation", "recalibration", "batch_size"),
+    "best_model": ("folder",),
+    "schedule_hyperparameter": ("steps", "epochs"),
+}
+
+
+def _averaged_weights(
+    recalibration_samples: NonNegativeInt = RECALIBRATION_SAMPLES,
+    *,
+    validation: tuple[Any, Any] | None,
+    recalibration: Any,
+    batch_size: int,
+) -> callbacks.AveragedWeights:
+    if recalibration is None or recalibration_samples == 0:
+        return callbacks.AveragedWeights(validation, EVALUATION_BATCH)
+    steps = min(math.ceil(recalibration_samples / batch_size), len(recalibration))
+    return callbacks.AveragedWeights(validation, EVALUATION_BATCH, recalibration, steps)
+
+
+CALLBACKS.add(
+    "averaged_weights",
+    _averaged_weights,
+    "Evaluate the averaged weights on the validation set after each epoch, as val_averaged_loss and so on.",
+    skip=_CONTEXT["averaged_weights"],
+)
 
 
 def _schedule_hyperparameter(
@@ -135,6 +173,17 @@ CALLBACKS.add(
     "Keep the model of the best epoch as best_model.keras.",
     skip=_CONTEXT["best_model"],
 )
+
+
+def monitors(section: list[dict[str, Any]], metrics: Sequence[str]) -> list[list[str]]:
+    """What each callback of a section may monitor: the metrics, with `val_`, and with `val_averaged_` behind
+    `averaged_weights`."""
+    prefixes, found = ["val_", ""], []
+    for item in section:
+        found.append([f"{prefix}{metric}" for metric in metrics for prefix in prefixes])
+        if item["type"] == "averaged_weights":
+            prefixes = ["val_", "", "val_averaged_"]
+    return found
 
 
 def check_callbacks(section: list[dict[str, Any]], epochs: int) -> None:

@@ -13,14 +13,12 @@ import keras
 
 from kerastrain._core import atomic_files
 from kerastrain._core.errors import WorkFailedError
-from kerastrain.experiments.build import training_batches, updates_in_an_epoch
-from kerastrain.experiments.callback_parts import CallbackContext, build_callbacks
+from kerastrain.experiments.build import callback_context, training_batches
+from kerastrain.experiments.callback_parts import EVALUATION_BATCH, build_callbacks
 from kerastrain.experiments.interruption import Interruption, StopWhenInterrupted
 from kerastrain.experiments.prepare import PreparedData
 from kerastrain.experiments.recipe import Recipe
 from kerastrain.experiments.run_folder import HISTORY
-
-EVALUATION_BATCH = 512
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,7 +102,7 @@ def fit(
     interruption = Interruption()
     recorder = EpochRecorder(None if folder is None else folder / HISTORY, interruption)
     batches = training_batches(recipe, data)
-    context = CallbackContext(folder, updates_in_an_epoch(recipe, batches), recipe.training.epochs)
+    context = callback_context(recipe, data, folder)
     everything = [
         keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: batches.start(epoch)),
         *build_callbacks(recipe.callbacks, context),

@@ -26,6 +26,7 @@ ROWS: dict[str, Row] = {
     "activations.gelu": Row("function"),
     "activations.maxout": Row("function"),
     "activations.stochastic_gelu": Row("function"),
+    "callbacks.AveragedWeights": Row("callback"),
     "callbacks.EarlyStopping": Row("callback"),
     "callbacks.GradualUnfreezing": Row("callback"),
     "callbacks.ReduceOnPlateau": Row("callback"),

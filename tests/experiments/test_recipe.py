@@ -231,6 +231,11 @@ MISTAKES = {
         7,
         ["`callbacks[0].schedule.type`", "Did you mean `step_decay`?"],
     ),
+    "averages watched before they are evaluated": (
+        "callbacks:\n  - {type: early_stopping, monitor: val_averaged_loss}\n  - averaged_weights\n",
+        5,
+        ["`callbacks[0].monitor`", "expected one of val_loss, loss, val_accuracy, accuracy."],
+    ),
     "misspelled callback": ("callbacks: [early_stoping]\n", 4, ["Did you mean `early_stopping`?"]),
     "plateau on a schedule": (
         "optimizer: {learning_rate: {type: cosine_decay, initial: 0.1}}\ncallbacks:\n- type: reduce_lr_on_plateau\n",
