@@ -5,6 +5,7 @@ from kerastrain.callbacks.early_stopping import EarlyStopping
 from kerastrain.callbacks.gradual_unfreezing import GradualUnfreezing
 from kerastrain.callbacks.reduce_on_plateau import ReduceOnPlateau
 from kerastrain.callbacks.schedule_hyperparameter import ScheduleHyperparameter
+from kerastrain.callbacks.snapshot_ensemble import SnapshotEnsemble
 from kerastrain.callbacks.stateful_callback import StatefulCallback
 
 __all__ = [
@@ -13,5 +14,6 @@ __all__ = [
     "GradualUnfreezing",
     "ReduceOnPlateau",
     "ScheduleHyperparameter",
+    "SnapshotEnsemble",
     "StatefulCallback",
 ]

@@ -29,6 +29,8 @@ Monitor = Annotated[str, Field(min_length=1)]
 Mode = Literal["auto", "min", "max"]
 Factor = Annotated[float, Field(gt=0, lt=1)]
 
+# Where a run's snapshots are.
+SNAPSHOTS = "snapshots"
 # Samples of an evaluation's batch.
 EVALUATION_BATCH = 512
 # Training samples that batch normalization's statistics are taken from for averaged weights.
@@ -115,6 +117,7 @@ _CONTEXT = {
     "averaged_weights": ("validation", "recalibration", "batch_size"),
     "best_model": ("folder",),
     "schedule_hyperparameter": ("steps", "epochs"),
+    "snapshot_ensemble": ("folder", "epochs"),
 }
 
 
@@ -172,6 +175,27 @@ CALLBACKS.add(
     _best_model,
     "Keep the model of the best epoch as best_model.keras.",
     skip=_CONTEXT["best_model"],
+)
+
+
+def _snapshot_ensemble(
+    every_epochs: PositiveInt | None = None,
+    after_epochs: Annotated[list[PositiveInt], Field(min_length=1)] | None = None,
+    *,
+    folder: pathlib.Path | None,
+    epochs: int,
+) -> keras.callbacks.Callback:
+    snapshots = callbacks.SnapshotEnsemble((folder or pathlib.Path()) / SNAPSHOTS, every_epochs, after_epochs)
+    snapshots.set_params({"epochs": epochs})
+    snapshots.on_train_begin()  # Refuses cycles that would not end, while the recipe is checked.
+    return keras.callbacks.Callback() if folder is None else snapshots
+
+
+CALLBACKS.add(
+    "snapshot_ensemble",
+    _snapshot_ensemble,
+    "Keep the model at the end of each cycle of the learning rate in snapshots/, to vote.",
+    skip=_CONTEXT["snapshot_ensemble"],
 )
 
 

@@ -11,11 +11,12 @@ from typing import Any
 
 from kerastrain._core import atomic_files, yaml_document
 from kerastrain._core.errors import InputError, RefusedError
+from kerastrain.experiments.callback_parts import SNAPSHOTS
 from kerastrain.experiments.recipe import differences
 
 RECIPE, RESULT, HISTORY = "recipe.yaml", "result.json", "history.csv"
 MODEL, BEST_MODEL, CURVES, LOGS, LOCK = "model.keras", "best_model.keras", "curves.png", "logs", ".lock"
-_OURS = (RESULT, HISTORY, MODEL, BEST_MODEL, CURVES, LOGS, RECIPE)
+_OURS = (RESULT, HISTORY, MODEL, BEST_MODEL, CURVES, LOGS, SNAPSHOTS, RECIPE)
 
 
 class RunFolder:

@@ -21,4 +21,5 @@ MAKE = {
     "callbacks.ScheduleHyperparameter": lambda folder: callbacks.ScheduleHyperparameter(
         "momentum", lambda step: 0.9 / (1 + step), by="step"
     ),
+    "callbacks.SnapshotEnsemble": lambda folder: callbacks.SnapshotEnsemble(folder, every_epochs=1),
 }

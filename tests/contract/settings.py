@@ -31,6 +31,7 @@ ROWS: dict[str, Row] = {
     "callbacks.GradualUnfreezing": Row("callback"),
     "callbacks.ReduceOnPlateau": Row("callback"),
     "callbacks.ScheduleHyperparameter": Row("callback"),
+    "callbacks.SnapshotEnsemble": Row("callback"),
     "callbacks.StatefulCallback": Row("base"),
     "datasets.DATASETS": Row("registry"),
     "datasets.FORMS": Row("registry"),

@@ -152,6 +152,19 @@ def test_groups_are_unfrozen_one_after_another(tiny, tiny_recipe):
     assert [np.array_equal(one, seen[0]) for one in seen] == [True, True, True, False]
 
 
+def test_snapshots_are_kept_in_the_run_folder(tiny, tiny_recipe, tmp_path):
+    recipe = tiny_recipe(callbacks=[{"type": "snapshot_ensemble", "every_epochs": 2}], training__epochs=4)
+    experiments.run(recipe, tmp_path / "run", data=tiny)
+    names = [path.name for path in sorted((tmp_path / "run" / "snapshots").iterdir())]
+    assert names == ["snapshot_0002.keras", "snapshot_0004.keras"]
+    last = keras.saving.load_model(tmp_path / "run" / "snapshots" / names[1])
+    model = keras.saving.load_model(tmp_path / "run" / "model.keras")
+    for one, other in zip(weights(last), weights(model), strict=True):
+        assert one.tobytes() == other.tobytes()
+    experiments.run(tiny_recipe(training__epochs=1), tmp_path / "run", data=tiny, overwrite=True)
+    assert not (tmp_path / "run" / "snapshots").exists()
+
+
 class Signals(keras.callbacks.Callback):
     def __init__(self, number):
         super().__init__()
