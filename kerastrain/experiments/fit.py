@@ -13,6 +13,7 @@ import keras
 
 from kerastrain._core import atomic_files
 from kerastrain._core.errors import WorkFailedError
+from kerastrain.callbacks import EarlyStopping
 from kerastrain.experiments.build import callback_context, training_batches
 from kerastrain.experiments.callback_parts import EVALUATION_BATCH, build_callbacks
 from kerastrain.experiments.interruption import Interruption, StopWhenInterrupted
@@ -29,12 +30,14 @@ class Training:
     seconds: wall time of the training, validation after each epoch included.
     images_per_second: training samples seen, over `seconds`.
     stopped: the signal that ended it early (`SIGINT`, `SIGTERM`), or None.
+    notes: what early stopping has to tell: which weights the model holds, and why training ended.
     """
 
     history: list[dict[str, Any]]
     seconds: float
     images_per_second: float
     stopped: str | None
+    notes: tuple[str, ...] = ()
 
 
 class EpochRecorder(keras.callbacks.Callback):
@@ -128,4 +131,5 @@ def fit(
             "`optimizer.gradient_transforms`."
         )
     samples = len(data.train[1]) * len(recorder.rows)
-    return Training(recorder.rows, seconds, samples / seconds, interruption.name)
+    notes = tuple(callback.description for callback in everything if isinstance(callback, EarlyStopping))
+    return Training(recorder.rows, seconds, samples / seconds, interruption.name, notes)

@@ -82,6 +82,8 @@ def _run(
         announce(f"Chosen: {reason}")
     logs = _tensorboard(folder, announce)
     training = fit(recipe, model, data, callbacks=[*logs, *callbacks], folder=folder.path)
+    for note in training.notes:
+        announce(note)
     stopped, metrics = training.stopped, _last_epoch(training)
     with _final_weights(recipe, model, data, announce):
         _write_training(folder, recipe, model, training)

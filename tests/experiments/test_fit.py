@@ -92,7 +92,9 @@ def test_early_stopping_restores_the_best_epoch(tiny, tiny_recipe):
     recipe, seen = tiny_recipe(callbacks=[stopping], training__epochs=9), []
     keep = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(weights(model)))
     model = experiments.build(recipe, tiny)
-    assert len(experiments.fit(recipe, model, tiny, callbacks=[keep]).history) == 3
+    training = experiments.fit(recipe, model, tiny, callbacks=[keep])
+    assert len(training.history) == 3
+    assert training.notes[0].startswith("The model holds the weights of epoch 1, the best (val_loss ")
     for one, other, last in zip(weights(model), seen[0], seen[2], strict=True):
         assert one.tobytes() == other.tobytes() != last.tobytes()
 
