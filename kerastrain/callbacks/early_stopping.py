@@ -30,8 +30,9 @@ class EarlyStopping(StatefulCallback):
                    GL / P > progress_quotient at the end of a strip, P = 1000 (mean E_train / min E_train - 1) over it
                    max_seconds have passed
 
-    E is the monitored value and E_train the same without `val_`. Use `patience` by default, `generalization_loss` where
-    the error is smooth and one is not willing to wait, `progress_quotient` where training is noisy at the beginning.
+    E is the monitored value and E_train that of training, `loss` for `val_loss` and `val_averaged_loss`. Use `patience`
+    by default, `generalization_loss` where the error is smooth and one is not willing to wait, `progress_quotient`
+    where training is noisy at the beginning.
 
     Args:
         monitor: a name that epochs log, or a list of names. The first one says which epoch is the best, and is
@@ -210,10 +211,9 @@ after epoch 3: no improvement for 2 epochs.
                 reason = self._risen(values[0], logs or {}) or reason
             if reason is not None:
                 self._stop(reason)
+        self._look_at_the_clock()
         if self.reason is not None:
             self.stopped_epoch = epoch
-        else:
-            self._look_at_the_clock()
 
     def _count(self, place: int, value: float, epoch: int) -> None:
         monitor, baseline = self.monitors[place], self.baselines[place]
@@ -246,7 +246,10 @@ after epoch 3: no improvement for 2 epochs.
                 f"Received: {name!r}, {error:g} in this epoch."
             )
         if self.progress_quotient is not None:
-            self.strip.append(float(logs[name.removeprefix("val_")]))
+            training = name.removeprefix("val_").removeprefix("averaged_")
+            if training not in logs:
+                raise InputError(f"`progress_quotient` compares {name!r} with {training!r}, which is not logged.")
+            self.strip.append(float(logs[training]))
         strip = self.strip if len(self.strip) == self.strip_epochs else []
         if strip:
             self.strip = []
@@ -267,8 +270,6 @@ after epoch 3: no improvement for 2 epochs.
             return
         if self.seconds + time.monotonic() - self._started >= self.max_seconds:
             self._stop(f"{self.max_seconds:g} seconds have passed")
-            if batch is None and self.last_epoch is not None:
-                self.stopped_epoch = self.last_epoch
 
     def _stop(self, reason: str) -> None:
         if self.reason is None:
@@ -319,6 +320,3 @@ def _each(name: str, value: Any, names: list[str]) -> list[Any]:
 
 def _above_0(name: str, value: Any) -> float | None:
     return None if value is None else number(name, value, above=0, remedy="Use None to switch it off.")
-
-
-__all__ = ["EarlyStopping"]

@@ -1,5 +1,6 @@
 """Recipe and data -> compiled model."""
 
+import pathlib
 from typing import Any
 
 import keras
@@ -76,14 +77,27 @@ def build_for_execution(recipe: Recipe, data: PreparedData) -> tuple[keras.Model
         steps_per_execution=execution.steps_per_execution,
         jit_compile=execution.jit,
     )
-    _check_callbacks(recipe, model, batches)
+    _check_callbacks(recipe, model, data)
     return model, execution
 
 
-def _check_callbacks(recipe: Recipe, model: keras.Model, batches: Batches) -> None:
+def callback_context(recipe: Recipe, data: PreparedData, folder: pathlib.Path | None = None) -> CallbackContext:
+    """What the recipe's callbacks need to know of the run."""
+    batches = training_batches(recipe, data)
+    batches.start(recipe.training.epochs)  # A sample order and augmentation that no epoch of the training has.
+    return CallbackContext(
+        folder,
+        steps=updates_in_an_epoch(recipe, batches),
+        epochs=recipe.training.epochs,
+        validation=data.validation,
+        recalibration=batches,
+        batch_size=step_samples(recipe),
+    )
+
+
+def _check_callbacks(recipe: Recipe, model: keras.Model, data: PreparedData) -> None:
     """Raise what a callback would raise at the beginning of `fit`, when the run has its folder already."""
-    context = CallbackContext(None, updates_in_an_epoch(recipe, batches), recipe.training.epochs)
-    for callback in build_callbacks(recipe.callbacks, context):
+    for callback in build_callbacks(recipe.callbacks, callback_context(recipe, data)):
         if isinstance(callback, StatefulCallback):
             callback.set_model(model)
             callback.on_train_begin()

@@ -1,8 +1,9 @@
 """The names that a recipe's `callbacks` list knows: ours and Keras's, fitted to a run and its folder."""
 
 import dataclasses
+import math
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal
 
 import keras
@@ -29,6 +30,13 @@ Monitor = Annotated[str, Field(min_length=1)]
 Mode = Literal["auto", "min", "max"]
 Factor = Annotated[float, Field(gt=0, lt=1)]
 
+# Where a run's snapshots are.
+SNAPSHOTS = "snapshots"
+# Samples of an evaluation's batch.
+EVALUATION_BATCH = 512
+# Training samples that batch normalization's statistics are taken from for averaged weights.
+RECALIBRATION_SAMPLES = 4096
+
 # They move variables that only a `ComposedOptimizer` has.
 MOVES_THE_OPTIMIZER = ("reduce_on_plateau", "schedule_hyperparameter")
 
@@ -40,6 +48,9 @@ class CallbackContext:
     folder: where their files go; None in a search's trial, which has none.
     steps: updates in an epoch.
     epochs: of the run.
+    validation: the validation data, `(inputs, labels)`; None while a recipe is only checked.
+    recalibration: training batches for the statistics of averaged weights.
+    batch_size: samples in one of them.
     batches: what `fit` trains on.
     announce: is given one line for each thing worth telling.
     """
@@ -47,6 +58,9 @@ class CallbackContext:
     folder: pathlib.Path | None
     steps: int
     epochs: int
+    validation: tuple[Any, Any] | None = None
+    recalibration: Any = None
+    batch_size: int = 1
     batches: datasets.Batches | None = None
     announce: Callable[[str], None] | None = None
 
@@ -105,10 +119,33 @@ CALLBACKS.add(
 )
 # Which fields of the context a name is made with.
 _CONTEXT = {
+    "averaged_weights": ("validation", "recalibration", "batch_size"),
     "best_model": ("folder",),
     "schedule_hyperparameter": ("steps", "epochs"),
+    "snapshot_ensemble": ("folder", "epochs"),
     RESUMABLE: ("folder", "batches", "announce"),
 }
+
+
+def _averaged_weights(
+    recalibration_samples: NonNegativeInt = RECALIBRATION_SAMPLES,
+    *,
+    validation: tuple[Any, Any] | None,
+    recalibration: Any,
+    batch_size: int,
+) -> callbacks.AveragedWeights:
+    if recalibration is None or recalibration_samples == 0:
+        return callbacks.AveragedWeights(validation, EVALUATION_BATCH)
+    steps = min(math.ceil(recalibration_samples / batch_size), len(recalibration))
+    return callbacks.AveragedWeights(validation, EVALUATION_BATCH, recalibration, steps)
+
+
+CALLBACKS.add(
+    "averaged_weights",
+    _averaged_weights,
+    "Evaluate the averaged weights on the validation set after each epoch, as val_averaged_loss and so on.",
+    skip=_CONTEXT["averaged_weights"],
+)
 
 
 def _schedule_hyperparameter(
@@ -186,6 +223,38 @@ CALLBACKS.add(
     "When to save for a resume, and what to keep; without it every epoch and every ten minutes.",
     skip=_CONTEXT[RESUMABLE],
 )
+
+
+def _snapshot_ensemble(
+    every_epochs: PositiveInt | None = None,
+    after_epochs: Annotated[list[PositiveInt], Field(min_length=1)] | None = None,
+    *,
+    folder: pathlib.Path | None,
+    epochs: int,
+) -> keras.callbacks.Callback:
+    snapshots = callbacks.SnapshotEnsemble((folder or pathlib.Path()) / SNAPSHOTS, every_epochs, after_epochs)
+    snapshots.set_params({"epochs": epochs})
+    snapshots.on_train_begin()  # Refuses cycles that would not end, while the recipe is checked.
+    return keras.callbacks.Callback() if folder is None else snapshots
+
+
+CALLBACKS.add(
+    "snapshot_ensemble",
+    _snapshot_ensemble,
+    "Keep the model at the end of each cycle of the learning rate in snapshots/, to vote.",
+    skip=_CONTEXT["snapshot_ensemble"],
+)
+
+
+def monitors(section: list[dict[str, Any]], metrics: Sequence[str]) -> list[list[str]]:
+    """What each callback of a section may monitor: the metrics, with `val_`, and with `val_averaged_` behind
+    `averaged_weights`."""
+    prefixes, found = ["val_", ""], []
+    for item in section:
+        found.append([f"{prefix}{metric}" for metric in metrics for prefix in prefixes])
+        if item["type"] == "averaged_weights":
+            prefixes = ["val_", "", "val_averaged_"]
+    return found
 
 
 def check_callbacks(section: list[dict[str, Any]], epochs: int) -> None:

@@ -14,15 +14,13 @@ import keras
 
 from kerastrain._core import atomic_files
 from kerastrain._core.errors import WorkFailedError
-from kerastrain.callbacks import ResumableCheckpoint, StatefulCallback
-from kerastrain.experiments.build import training_batches, updates_in_an_epoch
-from kerastrain.experiments.callback_parts import CallbackContext, build_callbacks
+from kerastrain.callbacks import EarlyStopping, ResumableCheckpoint, StatefulCallback
+from kerastrain.experiments.build import callback_context, training_batches
+from kerastrain.experiments.callback_parts import EVALUATION_BATCH, build_callbacks
 from kerastrain.experiments.interruption import Interruption, StopWhenInterrupted
 from kerastrain.experiments.prepare import PreparedData
 from kerastrain.experiments.recipe import Recipe
 from kerastrain.experiments.run_folder import HISTORY
-
-EVALUATION_BATCH = 512
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,12 +31,14 @@ class Training:
     seconds: wall time of the training in this process, validation after each epoch included.
     images_per_second: training samples seen by this process, over `seconds`.
     stopped: the signal that ended it early (`SIGINT`, `SIGTERM`), or None.
+    notes: what early stopping has to tell: which weights the model holds, and why training ended.
     """
 
     history: list[dict[str, Any]]
     seconds: float
     images_per_second: float
     stopped: str | None
+    notes: tuple[str, ...] = ()
 
 
 class EpochRecorder(StatefulCallback):
@@ -118,7 +118,7 @@ def fit(
         WorkFailedError: the training loss is not finite.
     """
     batches = training_batches(recipe, data)
-    context = CallbackContext(folder, updates_in_an_epoch(recipe, batches), recipe.training.epochs, batches, announce)
+    context = dataclasses.replace(callback_context(recipe, data, folder), batches=batches, announce=announce)
     own = build_callbacks(recipe.callbacks, context)
     interruption = Interruption()
     checkpoint = next((one for one in own if isinstance(one, ResumableCheckpoint)), None)
@@ -144,4 +144,5 @@ def fit(
         )
     seconds = time.perf_counter() - start
     samples = len(data.train[1]) * (len(recorder.rows) - recorder.resumed_rows)
-    return Training(recorder.rows, seconds, samples / seconds, stopped())
+    notes = tuple(callback.description for callback in everything if isinstance(callback, EarlyStopping))
+    return Training(recorder.rows, seconds, samples / seconds, stopped(), notes)

@@ -21,7 +21,7 @@ from kerastrain._core.registry import (
 )
 from kerastrain.datasets import DATASETS
 from kerastrain.experiments.augmentation_parts import AUGMENTATIONS, MIXING
-from kerastrain.experiments.callback_parts import CALLBACKS, check_callbacks
+from kerastrain.experiments.callback_parts import CALLBACKS, check_callbacks, monitors
 from kerastrain.experiments.optimizer_parts import (
     AVERAGING,
     GRADIENT_TRANSFORMS,
@@ -139,8 +139,8 @@ class Recipe(_Section):
         if TASKS[topology] != self.task:
             message = f"the topology `{topology}` is for `task: {TASKS[topology]}`"
             raise problem(("task",), message, self.task)
-        known = [name for metric in METRICS[self.task] for name in (f"val_{metric}", metric)]
-        for index, callback in enumerate(self.callbacks):
+        watchable = monitors(self.callbacks, METRICS[self.task])
+        for index, (callback, known) in enumerate(zip(self.callbacks, watchable, strict=True)):
             monitor = callback.get("monitor", [])
             for name in monitor if isinstance(monitor, list) else [monitor]:
                 if name not in known:

@@ -13,14 +13,12 @@ import keras
 from kerastrain import layers, optimizers, plots
 from kerastrain._core import atomic_files, machine
 from kerastrain.experiments.build import build_for_execution, loss_of, metrics_of, step_samples, training_batches
-from kerastrain.experiments.fit import EVALUATION_BATCH, Training, fit
+from kerastrain.experiments.callback_parts import EVALUATION_BATCH, RECALIBRATION_SAMPLES
+from kerastrain.experiments.fit import Training, fit
 from kerastrain.experiments.interruption import Interruption, StopWhenInterrupted
 from kerastrain.experiments.prepare import PreparedData, prepare
 from kerastrain.experiments.recipe import Recipe
 from kerastrain.experiments.run_folder import CURVES, LOGS, MODEL, RESULT, RunFolder
-
-# Training samples that batch normalization's statistics are taken from for averaged weights.
-RECALIBRATION_SAMPLES = 4096
 
 ROLES = {"train": "train", "val": "validation", "test": "test"}
 
@@ -88,6 +86,8 @@ def _run(
         announce(f"Chosen: {reason}")
     logs = _tensorboard(folder, announce)
     training = fit(recipe, model, data, callbacks=[*logs, *callbacks], folder=folder.path, announce=announce)
+    for note in training.notes:
+        announce(note)
     stopped, metrics = training.stopped, _last_epoch(training)
     with _final_weights(recipe, model, data, announce):
         _write_training(folder, recipe, model, training)

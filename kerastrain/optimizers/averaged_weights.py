@@ -48,20 +48,12 @@ def averaged_weights(model: keras.Model) -> Iterator[keras.Model]:
     ...     model.get_weights()[0].item()
     0.375
     """
-    if not isinstance(model, keras.Model):
-        raise InputError(f"`model` must be a compiled keras.Model. Received: {model!r}.")
-    optimizer = _optimizer(model)
-    if not isinstance(optimizer, ComposedOptimizer | LookaheadOptimizer):
-        raise InputError(
-            f"The model `{model.name}` must be compiled with a ComposedOptimizer that has `averaging`. "
-            f"Its optimizer is: {type(optimizer).__name__}."
-        )
+    optimizer = _averaging_optimizer(model)
     values = _averages(optimizer)
     if values is None:
+        check_averages(model)
         first, made = _first_update(optimizer), _updates(optimizer)
-        why = "has no `averaging`"
-        if first is not None:
-            why = f"begins to average at update {first}, and has made {made}" if made else "has not made an update yet"
+        why = f"begins to average at update {first}, and has made {made}" if made else "has not made an update yet"
         raise InputError(f"The optimizer of `{model.name}` {why}, so there are no averaged weights.")
     variables = keras_optimizer.built_with(optimizer)
     counters = _counters(optimizer)
@@ -88,6 +80,24 @@ def has_averaged_weights(model: keras.Model) -> bool:
         return False
     first = _first_update(optimizer)
     return first is not None and _updates(optimizer) >= first
+
+
+def check_averages(model: keras.Model) -> None:
+    """Raise InputError where training would never make averages: another optimizer, or one without `averaging`."""
+    if _first_update(_averaging_optimizer(model)) is None:
+        raise InputError(f"The optimizer of `{model.name}` has no `averaging`, so there are no averaged weights.")
+
+
+def _averaging_optimizer(model: Any) -> Any:
+    if not isinstance(model, keras.Model):
+        raise InputError(f"`model` must be a compiled keras.Model. Received: {model!r}.")
+    optimizer = _optimizer(model)
+    if not isinstance(optimizer, ComposedOptimizer | LookaheadOptimizer):
+        raise InputError(
+            f"The model `{model.name}` must be compiled with a ComposedOptimizer that has `averaging`. "
+            f"Its optimizer is: {type(optimizer).__name__}."
+        )
+    return optimizer
 
 
 def _optimizer(model: keras.Model) -> Any:

@@ -7,7 +7,7 @@ import matplotlib.figure
 import matplotlib.ticker
 
 _SKIPPED = {"epoch", "seconds", "learning_rate"}
-_TRAINING, _VALIDATION = "#1f77b4", "#d62728"
+_TRAINING, _VALIDATION, _AVERAGED = "#1f77b4", "#d62728", "#2ca02c"
 
 
 def curves(history: Sequence[Mapping[str, Any]], *, title: str = "") -> matplotlib.figure.Figure:
@@ -15,7 +15,7 @@ def curves(history: Sequence[Mapping[str, Any]], *, title: str = "") -> matplotl
 
     Args:
         history: one mapping an epoch, as `kerastrain.experiments.fit` returns them: `epoch` (counted from 0), metrics,
-            the same with the prefix `val_`, and optionally `learning_rate`.
+            the same with the prefix `val_`, and optionally `val_averaged_` and `learning_rate`.
         title: over the whole figure.
 
     Returns:
@@ -41,6 +41,9 @@ def curves(history: Sequence[Mapping[str, Any]], *, title: str = "") -> matplotl
         _line(axes, epochs, [row.get(name) for row in history], "training", _TRAINING)
         if f"val_{name}" in history[0]:
             _line(axes, epochs, [row.get(f"val_{name}") for row in history], "validation", _VALIDATION)
+            if f"val_averaged_{name}" in history[0]:
+                values = [row.get(f"val_averaged_{name}") for row in history]
+                _line(axes, epochs, values, "validation, averaged", _AVERAGED)
             axes.legend(frameon=False)
         if name == "learning_rate":
             axes.set_ylim(bottom=0)  # A constant rate would be drawn on an axis of its rounding errors.

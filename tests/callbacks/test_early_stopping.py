@@ -118,6 +118,13 @@ def test_the_quotient_of_progress():
     assert driven(EarlyStopping(patience=None, progress_quotient=99.0, strip_epochs=2), flat) == 4
 
 
+def test_the_quotients_training_error():
+    epochs = [{"loss": 1.0, "val_averaged_loss": value} for value in (1.0, 1.1)]
+    assert driven(EarlyStopping("val_averaged_loss", progress_quotient=1.0, strip_epochs=2, patience=None), epochs) == 2
+    with pytest.raises(InputError, match="compares 'val_mine' with 'mine', which is not logged"):
+        driven(EarlyStopping("val_mine", mode="min", progress_quotient=1.0), losses(1.0, name="val_mine"))
+
+
 def test_a_budget_of_time(monkeypatch):
     now = [100.0]
     monkeypatch.setattr("kerastrain.callbacks.early_stopping.time.monotonic", lambda: now[0])

@@ -1,8 +1,13 @@
 """One of each public callback, made afresh on each call for a folder of its own."""
 
+import numpy as np
+
 from kerastrain import callbacks
 
+DATA = np.ones((6, 4), np.float32), np.zeros((6, 2), np.float32)
+
 MAKE = {
+    "callbacks.AveragedWeights": lambda folder: callbacks.AveragedWeights(DATA, recalibrate_on=DATA[0]),
     "callbacks.EarlyStopping": lambda folder: callbacks.EarlyStopping(
         ["val_loss", "loss"],
         patience=5,
@@ -16,4 +21,5 @@ MAKE = {
     "callbacks.ScheduleHyperparameter": lambda folder: callbacks.ScheduleHyperparameter(
         "momentum", lambda step: 0.9 / (1 + step), by="step"
     ),
+    "callbacks.SnapshotEnsemble": lambda folder: callbacks.SnapshotEnsemble(folder, every_epochs=1),
 }

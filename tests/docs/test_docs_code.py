@@ -11,6 +11,9 @@ import pytest
 from optimizer_probes import BACKEND, array, linear_model, regression
 from readme_code import blocks
 
+from kerastrain import callbacks, experiments
+from kerastrain._core import yaml_document
+from kerastrain._core.names import snake_case
 from kerastrain.optimizers import ComposedOptimizer, SkipNonFinite
 
 pytestmark = pytest.mark.backend
@@ -37,7 +40,7 @@ def anchors(page):
 
 
 def test_there_are_pages():
-    assert {"migration.md", "optimizers.md", "rules.md", "schedules.md"} <= set(PAGES)
+    assert {"callbacks.md", "migration.md", "optimizers.md", "rules.md", "schedules.md"} <= set(PAGES)
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -122,22 +125,13 @@ def test_terminate_on_nan_stops_though_the_step_was_skipped():
     model.compile(ComposedOptimizer(keras.optimizers.SGD(0.1), [SkipNonFinite()]), loss="mse")
     inputs, targets = regression(batches=4)
     targets[5] = np.nan
-    callbacks = [keras.callbacks.TerminateOnNaN()]
-    history = model.fit(inputs, targets, batch_size=4, epochs=3, shuffle=False, callbacks=callbacks, verbose=0)
+    options = {"batch_size": 4, "epochs": 3, "shuffle": False, "verbose": 0}
+    history = model.fit(inputs, targets, callbacks=[keras.callbacks.TerminateOnNaN()], **options)
     assert len(history.epoch) == 1 and np.isfinite(model.get_weights()[0]).all()
 
 
-def test_halve_on_plateau():
-    block = next(block for block in blocks(text("optimizers.md"), "python") if "class HalveOnPlateau" in block)
-    space = {"keras": keras, "np": np, "ComposedOptimizer": ComposedOptimizer}
-    exec(block, space)  # noqa: S102 - the page's own code
-    model = linear_model()
-    model.compile(ComposedOptimizer(keras.optimizers.SGD(RATES["schedule"])), loss="mse")
-    callback = space["HalveOnPlateau"]("loss", patience=2)
-    callback.set_model(model)
-    callback.on_train_begin()
-    found = []
-    for epoch, loss in enumerate([1.0, 2.0, 1.0, 0.5, 0.6, 0.6]):
-        callback.on_epoch_end(epoch, {"loss": loss})
-        found.append(float(array(model.optimizer.plateau_multiplier)))
-    assert found == [1.0, 1.0, 0.5, 0.5, 0.5, 0.25]
+def test_the_recipe_of_the_callbacks_can_be_read():
+    (recipe,) = blocks(text("callbacks.md"), "yaml")
+    document = yaml_document.parse(f"name: a\nmodel: residual\n{recipe}", "callbacks.md")
+    named = {callback["type"] for callback in experiments.from_document(document).callbacks}
+    assert named == {snake_case(name) for name in callbacks.__all__} - {"stateful_callback"}

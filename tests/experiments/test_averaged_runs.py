@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from kerastrain import experiments
+from kerastrain._core.errors import InputError
 
 pytestmark = pytest.mark.backend
 
@@ -65,3 +66,25 @@ def test_a_run_with_nesterovs_lookahead_is_saved_at_theta(tiny, tiny_recipe, tmp
     assert max(moved) > 1e-5
     for point, other in zip(recorder.weights[-1], keras_point, strict=True):
         np.testing.assert_allclose(point, other, rtol=1e-4, atol=1e-6)
+
+
+def test_the_averages_are_watched_during_the_run(tiny, tiny_convnet, tmp_path):
+    document = tiny_convnet.plain()
+    document["optimizer"]["averaging"] = {"type": "polyak"}
+    document["callbacks"] = [{"type": "averaged_weights", "recalibration_samples": 61}]
+    document["callbacks"] += [{"type": "early_stopping", "monitor": "val_averaged_loss", "patience": 1}]
+    recipe = experiments.Recipe.model_validate(document)
+    result = experiments.run(recipe, tmp_path / "run", data=tiny)
+    history = (tmp_path / "run" / "history.csv").read_text().splitlines()
+    names, last = history[0].split(","), history[-1].split(",")
+    assert {"val_averaged_loss", "val_averaged_accuracy"} <= set(names)
+    # The run ends with the averages and the statistics of the same samples, and evaluates the same way.
+    for metric in ("loss", "accuracy"):
+        averaged = float(last[names.index(f"val_averaged_{metric}")])
+        assert averaged == pytest.approx(result["val"][metric], rel=1e-4)
+
+
+def test_nothing_averaged_is_refused_before_the_run(tiny, tiny_recipe, tmp_path):
+    with pytest.raises(InputError, match="must be compiled with a ComposedOptimizer that has `averaging`"):
+        experiments.run(tiny_recipe(callbacks=["averaged_weights"]), tmp_path / "run", data=tiny)
+    assert not (tmp_path / "run" / "recipe.yaml").exists()

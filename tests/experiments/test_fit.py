@@ -92,7 +92,9 @@ def test_early_stopping_restores_the_best_epoch(tiny, tiny_recipe):
     recipe, seen = tiny_recipe(callbacks=[stopping], training__epochs=9), []
     keep = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(weights(model)))
     model = experiments.build(recipe, tiny)
-    assert len(experiments.fit(recipe, model, tiny, callbacks=[keep]).history) == 3
+    training = experiments.fit(recipe, model, tiny, callbacks=[keep])
+    assert len(training.history) == 3
+    assert training.notes[0].startswith("The model holds the weights of epoch 1, the best (val_loss ")
     for one, other, last in zip(weights(model), seen[0], seen[2], strict=True):
         assert one.tobytes() == other.tobytes() != last.tobytes()
 
@@ -150,6 +152,19 @@ def test_groups_are_unfrozen_one_after_another(tiny, tiny_recipe):
     )
     experiments.fit(recipe, model, tiny, callbacks=[keep])
     assert [np.array_equal(one, seen[0]) for one in seen] == [True, True, True, False]
+
+
+def test_snapshots_are_kept_in_the_run_folder(tiny, tiny_recipe, tmp_path):
+    recipe = tiny_recipe(callbacks=[{"type": "snapshot_ensemble", "every_epochs": 2}], training__epochs=4)
+    experiments.run(recipe, tmp_path / "run", data=tiny)
+    names = [path.name for path in sorted((tmp_path / "run" / "snapshots").iterdir())]
+    assert names == ["snapshot_0002.keras", "snapshot_0004.keras"]
+    last = keras.saving.load_model(tmp_path / "run" / "snapshots" / names[1])
+    model = keras.saving.load_model(tmp_path / "run" / "model.keras")
+    for one, other in zip(weights(last), weights(model), strict=True):
+        assert one.tobytes() == other.tobytes()
+    experiments.run(tiny_recipe(training__epochs=1), tmp_path / "run", data=tiny, overwrite=True)
+    assert not (tmp_path / "run" / "snapshots").exists()
 
 
 class Signals(keras.callbacks.Callback):

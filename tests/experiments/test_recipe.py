@@ -231,6 +231,16 @@ MISTAKES = {
         7,
         ["`callbacks[0].schedule.type`", "Did you mean `step_decay`?"],
     ),
+    "averages watched before they are evaluated": (
+        "callbacks:\n  - {type: early_stopping, monitor: val_averaged_loss}\n  - averaged_weights\n",
+        5,
+        ["`callbacks[0].monitor`", "expected one of val_loss, loss, val_accuracy, accuracy."],
+    ),
+    "cycle longer than the run": (
+        "training: {epochs: 6}\ncallbacks:\n  - {type: snapshot_ensemble, every_epochs: 7}\n",
+        6,
+        ["`callbacks[0]`", "must end a cycle within the 6 epochs of the training. Received: 7."],
+    ),
     "misspelled callback": ("callbacks: [early_stoping]\n", 4, ["Did you mean `early_stopping`?"]),
     "plateau on a schedule": (
         "optimizer: {learning_rate: {type: cosine_decay, initial: 0.1}}\ncallbacks:\n- type: reduce_lr_on_plateau\n",

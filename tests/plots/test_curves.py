@@ -45,6 +45,13 @@ def test_the_numbers_are_on_the_axes():
     assert panels["learning rate"].get_legend() is None
 
 
+def test_the_averaged_weights_have_a_line_of_their_own():
+    rows = [{**row, "val_averaged_loss": value} for row, value in zip(HISTORY, (2.25, 1.25), strict=True)]
+    panels = {axes.get_title(): lines(axes) for axes in curves(rows).axes}
+    assert panels["loss"]["validation, averaged"] == ([1, 2], [2.25, 1.25])
+    assert set(panels) == {"loss", "accuracy", "learning rate"} and len(panels["accuracy"]) == 2
+
+
 def test_a_figure_of_its_own_that_draws(tmp_path):
     figure = curves([{"epoch": 4, "loss": 1.0}])
     assert lines(figure.axes[0]) == {"training": ([5], [1.0])}
