@@ -196,9 +196,19 @@ def _joined(arrays: list[np.ndarray]) -> tuple[bytes, list[dict[str, Any]]]:
 
 
 def _array(item: dict[str, Any], content: bytes) -> np.ndarray:
-    dtype, shape = np.dtype(item["dtype"]), tuple(item["shape"])
+    dtype, shape = _dtype(item["dtype"]), tuple(item["shape"])
     size = dtype.itemsize * math.prod(shape)
     end = item["offset"] + size
     if dtype.hasobject or size != item["bytes"] or not 0 <= item["offset"] <= end <= len(content):
         raise ValueError(f"an array of {item} does not fit into {ARRAYS}")
     return np.frombuffer(content[item["offset"] : end], dtype).reshape(shape).copy()
+
+
+def _dtype(name: str) -> np.dtype:
+    try:
+        return np.dtype(name)
+    except TypeError:
+        # NumPy does not know bfloat16 until this library, which every backend of Keras brings, is imported.
+        import ml_dtypes
+
+        return np.dtype(getattr(ml_dtypes, name))

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from kerastrain import __version__
-from kerastrain._core.errors import InputError, KerastrainError
+from kerastrain._core.errors import InputError, KerastrainError, closest
 from kerastrain.cli import summary
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
@@ -141,6 +141,40 @@ def predict(
     predictions = experiments.load_trained(target).predict(images, dropout_samples=dropout_samples)
     _say(_console(), *map(summary.prediction_line, predictions))
     _finish({"model": str(target), "predictions": predictions})
+
+
+@app.command()
+def checkpoints(
+    run: Annotated[pathlib.Path, typer.Argument(metavar="RUN", help="A run folder.")],
+    action: Annotated[str, typer.Argument(help="list, verify (every byte), show (what is in one) or export.")] = "list",
+    checkpoint: Annotated[str | None, typer.Option(help="Name or number; the newest by default.")] = None,
+    to: Annotated[pathlib.Path | None, typer.Option(help="export: the .keras file to write.")] = None,
+    verbose: Verbose = False,
+) -> None:
+    """What a run can be resumed from."""
+    from kerastrain.cli import checkpoints as work
+
+    if action not in work.ACTIONS:
+        raise InputError(
+            f"`ACTION`: expected one of {', '.join(work.ACTIONS)}. Received: {action}.{closest(action, work.ACTIONS)}"
+        )
+    console, store = _console(), work.store_of(run)
+    if action in ("list", "verify"):
+        found = work.verified(store) if action == "verify" else work.rows(store, whole=False)
+        _say(console, *map(work.line, found))
+        _finish({"run": str(run), "checkpoints": found})
+        return
+    path = work.chosen(store, checkpoint)
+    if action == "show":
+        lines, result = work.shown(path)
+        _say(console, *lines)
+        _finish(result)
+        return
+    if to is None:
+        raise InputError("`--to`: `export` needs the .keras file to write.")
+    work.export(run, path, to, _experiments(verbose))
+    _say(console, f"{path} -> {to}")
+    _finish({"checkpoint": str(path), "model": str(to)})
 
 
 @app.command(name="list")
