@@ -8,6 +8,7 @@ import numpy as np
 
 from kerastrain._core import keras_training, random_state
 from kerastrain._core.errors import RefusedError
+from kerastrain._core.names import unnumbered
 from kerastrain.callbacks import keras_states
 from kerastrain.callbacks.training_state import copied, training_variables
 
@@ -46,8 +47,8 @@ def restore_model(model: keras.Model, state: Any) -> None:
     """
     variables = training_variables(model)
     saved = state["variables"]
-    own = [(variable.path, tuple(variable.shape)) for variable in variables]
-    there = [(path, value.shape) for path, value in saved]
+    own = [(unnumbered(variable.path), tuple(variable.shape)) for variable in variables]
+    there = [(unnumbered(path), value.shape) for path, value in saved]
     if own != there:
         differing = next((pair for pair in zip(there, own, strict=False) if pair[0] != pair[1]), None)
         what = f"`{differing[0][0]}` {differing[0][1]} -> `{differing[1][0]}` {differing[1][1]}" if differing else ""
