@@ -33,7 +33,7 @@ def unnumbered(name: str) -> str:
 
     Example:
 
-    >>> unnumbered("dense_12/kernel"), unnumbered("adam_3"), unnumbered("block1_conv")
-    ('dense/kernel', 'adam', 'block1_conv')
+    >>> unnumbered("dense_12/kernel"), unnumbered("model_1_dense_12_kernel"), unnumbered("block1_conv")
+    ('dense/kernel', 'model_dense_kernel', 'block1_conv')
     """
-    return re.sub(r"_\d+(?=/|$)", "", name)
+    return re.sub(r"_\d+(?=[_/.:#]|$)", "", name)
