@@ -8,6 +8,7 @@ DATA = np.ones((6, 4), np.float32), np.zeros((6, 2), np.float32)
 
 MAKE = {
     "callbacks.AveragedWeights": lambda folder: callbacks.AveragedWeights(DATA, recalibrate_on=DATA[0]),
+    "callbacks.BestModel": lambda folder: callbacks.BestModel(folder / "best.keras"),
     "callbacks.EarlyStopping": lambda folder: callbacks.EarlyStopping(
         ["val_loss", "loss"],
         patience=5,
