@@ -8,7 +8,7 @@ import keras
 from kerastrain._core import keras_training, random_state
 from kerastrain._core.errors import RefusedError
 from kerastrain.callbacks import keras_states
-from kerastrain.callbacks.training_state import copied, training_variables
+from kerastrain.callbacks.training_state import copied, path_of, training_variables
 
 
 def captured(model: keras.Model, callbacks: Sequence[keras.callbacks.Callback], *, within_epoch: bool) -> Any:
@@ -22,7 +22,7 @@ def captured(model: keras.Model, callbacks: Sequence[keras.callbacks.Callback], 
     keras_training.synced(model)
     variables = training_variables(model)
     return {
-        "variables": [[variable.path, value] for variable, value in zip(variables, copied(variables), strict=True)],
+        "variables": [[path_of(variable), value] for variable, value in zip(variables, copied(variables), strict=True)],
         "metrics": copied(model.metrics_variables) if within_epoch else None,
         "callbacks": [[type(one).__name__, keras_states.state_of(one)] for one in callbacks],
         "random": random_state.captured(),
@@ -37,7 +37,7 @@ def restore_model(model: keras.Model, state: Any) -> None:
     """
     variables = training_variables(model)
     saved = state["variables"]
-    own = [(variable.path, tuple(variable.shape)) for variable in variables]
+    own = [(path_of(variable), tuple(variable.shape)) for variable in variables]
     there = [(path, value.shape) for path, value in saved]
     if own != there:
         differing = next((pair for pair in zip(there, own, strict=False) if pair[0] != pair[1]), None)

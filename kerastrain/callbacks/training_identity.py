@@ -5,6 +5,8 @@ from typing import Any
 
 import keras
 
+from kerastrain.callbacks.training_state import path_of
+
 
 def training_identity(model: keras.Model, data: Any, steps: int | None) -> dict[str, Any]:
     """A plain description of a compiled model and its data, equal for two processes that run the same script.
@@ -18,7 +20,7 @@ def training_identity(model: keras.Model, data: Any, steps: int | None) -> dict[
     optimizer = keras.saving.serialize_keras_object(model.optimizer)
     return {
         "model": _plain(model.get_config()) if _describes_itself(model) else {"class": type(model).__name__},
-        "variables": [[variable.path, list(variable.shape), str(variable.dtype)] for variable in model.variables],
+        "variables": [[path_of(variable), list(variable.shape), str(variable.dtype)] for variable in model.variables],
         "optimizer": _plain(optimizer),
         "loss": _plain(_serialized(model.loss)),
         "metrics": _plain(_serialized(model.get_compile_config().get("metrics"))) if _has_config(model) else None,

@@ -1,5 +1,6 @@
 """The variables that a training consists of, copied and put back to the last bit."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +18,12 @@ def optimizer_of(model: keras.Model) -> Any:
 def training_variables(model: keras.Model) -> list[keras.Variable]:
     """Weights, statistics, seeds, and all of the optimizer's state: slots, averages, counters, what callbacks moved."""
     return list({id(variable): variable for variable in [*model.variables, *model.optimizer.variables]}.values())
+
+
+def path_of(variable: keras.Variable) -> str:
+    """The variable's path, without the number by which Keras tells apart the seed generators that a process has made:
+    no layer can name its own."""
+    return re.sub(r"(?<![^/])seed_generator_\d+(?=/)", "seed_generator", variable.path)
 
 
 def copied(variables: Sequence[keras.Variable]) -> list[np.ndarray]:

@@ -88,6 +88,6 @@ def test_of_many_at_once_never_two_hold_it(tmp_path):
 @pytest.mark.parametrize("place", ["file", "file/below"])
 def test_a_folder_that_cannot_be_used_says_why(tmp_path, place):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UnusableFolderError, match=r"`out`: .*file.* cannot be used \((Not a directory|File exists)\)"):
-        with held(tmp_path / place):
-            pass
+    message = r"`out`: .*file.* cannot be used \((Not a directory|File exists)\)"
+    with pytest.raises(UnusableFolderError, match=message), held(tmp_path / place):
+        pass
