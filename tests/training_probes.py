@@ -34,7 +34,7 @@ class Fingerprint(keras.metrics.Metric):
         self.value.assign(keras.ops.sum(numbers * places))
 
     def result(self):
-        return self.value
+        return keras.ops.convert_to_tensor(self.value)
 
 
 @keras.saving.register_keras_serializable("tests")
