@@ -20,9 +20,7 @@ def training_identity(model: keras.Model, data: Any, steps: int | None) -> dict[
     optimizer = keras.saving.serialize_keras_object(model.optimizer)
     return {
         "model": _plain(model.get_config()) if _describes_itself(model) else {"class": type(model).__name__},
-        "variables": [
-            [unnumbered(variable.path), list(variable.shape), str(variable.dtype)] for variable in model.variables
-        ],
+        "variables": [[unnumbered(each.path), list(each.shape), str(each.dtype)] for each in model.variables],
         "optimizer": _plain(optimizer),
         "loss": _plain(_serialized(model.loss)),
         "metrics": _plain(_serialized(model.get_compile_config().get("metrics"))) if _has_config(model) else None,
