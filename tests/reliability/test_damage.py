@@ -21,7 +21,7 @@ def checkpoints(tmp_path_factory):
 
 
 # 200 in all, spread over the three files.
-@pytest.mark.parametrize(("kind", "count"), zip(KINDS, (104, 60, 30, 6), strict=True))
+@pytest.mark.parametrize(("kind", "count"), list(zip(KINDS, (104, 60, 30, 6), strict=True)))
 def test_it_is_detected(kind, count, checkpoints, tmp_path):
     results = [detected(checkpoints, tmp_path / "copy", kind, seed) for seed in range(count)]
     assert [(seed, result) for seed, result in enumerate(results) if not result["ok"]] == []
