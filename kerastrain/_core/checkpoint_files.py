@@ -53,6 +53,7 @@ def write(path: pathlib.Path, state: Any, about: dict[str, Any]) -> None:
     }
     files[MANIFEST] = _json({**body, "sha256": _sha256(_json(body))})
     temporary = path.with_name(f".writing-{path.name}")
+    remove(temporary)  # Of an earlier try that could not even be cleared away.
     try:
         os.mkdir(temporary)
         for name, data in files.items():
@@ -95,7 +96,7 @@ def read_manifest(path: pathlib.Path) -> dict[str, Any]:
         manifest: dict[str, Any] = json.loads(content)
         body = {name: value for name, value in manifest.items() if name != "sha256"}
         intact = manifest["sha256"] == _sha256(_json(body)) and _json(manifest) == content
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DamagedError(f"{MANIFEST} cannot be read ({type(error).__name__}: {error})") from None
     if not intact:
         raise DamagedError(f"{MANIFEST} is not what was written (its sha256 differs)")
@@ -185,14 +186,23 @@ def _decoded(value: Any, arrays: list[np.ndarray]) -> Any:
 def _joined(arrays: list[np.ndarray]) -> tuple[bytes, list[dict[str, Any]]]:
     parts, index, offset = [], [], 0
     for array in arrays:
-        if array.dtype.hasobject:
+        # The name of a type does not tell the order of its bytes.
+        dtype = array.dtype.newbyteorder("=")
+        if not _is_number(dtype):
             raise TypeError(f"a checkpoint holds arrays of numbers. Received: dtype {array.dtype}.")
-        data = np.ascontiguousarray(array).tobytes()
-        index.append({"dtype": array.dtype.name, "shape": list(array.shape), "offset": offset, "bytes": len(data)})
+        data = np.ascontiguousarray(array, dtype).tobytes()
+        index.append({"dtype": dtype.name, "shape": list(array.shape), "offset": offset, "bytes": len(data)})
         padding = -len(data) % _ALIGNMENT
         parts += [data, bytes(padding)]
         offset += len(data) + padding
     return b"".join(parts), index
+
+
+def _is_number(dtype: np.dtype) -> bool:
+    try:
+        return not dtype.hasobject and np.dtype(dtype.name) == dtype
+    except TypeError:  # Text, which has no such name.
+        return False
 
 
 def _array(item: dict[str, Any], content: bytes) -> np.ndarray:

@@ -129,5 +129,5 @@ class CheckpointStore:
     def _names(self) -> list[str]:
         try:
             return os.listdir(self.folder)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return []

@@ -18,7 +18,7 @@ def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
 
 
 def _leaves(node: Any, place: dotted_path.Location) -> list[tuple[dotted_path.Location, Any]]:
-    if isinstance(node, dict) and node:
+    if isinstance(node, dict) and (node or not place):
         return [leaf for key, child in node.items() for leaf in _leaves(child, (*place, key))]
     if isinstance(node, list) and node:
         return [leaf for index, child in enumerate(node) for leaf in _leaves(child, (*place, index))]

@@ -33,12 +33,9 @@ def shortened_epoch(steps: int) -> Callable[[], None]:
     Args:
         steps: batches of the epoch, at least 1.
     """
-    frame = sys._getframe(1)
-    while frame is not None and "epoch_iterator" not in frame.f_locals:
-        frame = frame.f_back  # type: ignore[assignment]
-    if frame is None:
+    iterator = _epoch_iterator()
+    if iterator is None:
         raise RuntimeError("This Keras has no `epoch_iterator` in `fit`; kerastrain knows Keras 3.15.")
-    iterator = frame.f_locals["epoch_iterator"]
     before = iterator._num_batches
     iterator._num_batches = steps
 
@@ -46,6 +43,23 @@ def shortened_epoch(steps: int) -> Callable[[], None]:
         iterator._num_batches = before
 
     return undo
+
+
+def fitted_data() -> tuple[Any, bool, int | None] | None:
+    """Of the running `fit`: the PyDataset that it goes through, if it is one, whether it permutes the batches, and its
+    `steps_per_epoch`. None where no `fit` is running."""
+    iterator = _epoch_iterator()
+    if iterator is None:
+        return None
+    adapter = iterator.data_adapter
+    return getattr(adapter, "py_dataset", None), bool(getattr(adapter, "shuffle", False)), iterator.steps_per_epoch
+
+
+def _epoch_iterator() -> Any:
+    frame = sys._getframe(1)
+    while frame is not None and "epoch_iterator" not in frame.f_locals:
+        frame = frame.f_back  # type: ignore[assignment]
+    return None if frame is None else frame.f_locals["epoch_iterator"]
 
 
 def start_at_epoch(model: keras.Model, epoch: int | None) -> None:

@@ -24,3 +24,16 @@ def call_of(thing: Any) -> str:
     if arguments.get("name") == type(thing).__name__:
         del arguments["name"]
     return f"{type(thing).__name__}({', '.join(f'{name}={value!r}' for name, value in arguments.items())})"
+
+
+def unnumbered(name: str) -> str:
+    """A path or name without the numbers by which Keras tells things of one type apart, in the order they are made.
+
+    Two models of one process that are made alike differ in them only.
+
+    Example:
+
+    >>> unnumbered("dense_12/kernel"), unnumbered("model_1_dense_12_kernel"), unnumbered("block1_conv")
+    ('dense/kernel', 'model_dense_kernel', 'block1_conv')
+    """
+    return re.sub(r"_\d+(?=[_/.:#]|$)", "", name)

@@ -1,6 +1,7 @@
 """Callbacks whose state survives a resume: stopping, plateaus, moving hyperparameters, averages, snapshots."""
 
 from kerastrain.callbacks.averaged_weights import AveragedWeights
+from kerastrain.callbacks.best_model import BestModel
 from kerastrain.callbacks.divergence_guard import DivergenceGuard
 from kerastrain.callbacks.early_stopping import EarlyStopping
 from kerastrain.callbacks.gradual_unfreezing import GradualUnfreezing
@@ -12,6 +13,7 @@ from kerastrain.callbacks.stateful_callback import StatefulCallback
 
 __all__ = [
     "AveragedWeights",
+    "BestModel",
     "DivergenceGuard",
     "EarlyStopping",
     "GradualUnfreezing",

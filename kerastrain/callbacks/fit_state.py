@@ -8,6 +8,7 @@ import numpy as np
 
 from kerastrain._core import keras_training, random_state
 from kerastrain._core.errors import RefusedError
+from kerastrain._core.names import unnumbered
 from kerastrain._core.training_state import copied, put_back, training_variables
 from kerastrain.callbacks import keras_states
 
@@ -25,7 +26,7 @@ def captured(model: keras.Model, callbacks: Sequence[keras.callbacks.Callback], 
     return {
         "variables": [[variable.path, value] for variable, value in zip(variables, copied(variables), strict=True)],
         "metrics": copied(model.metrics_variables) if within_epoch else None,
-        "callbacks": [[type(one).__name__, keras_states.state_of(one)] for one in callbacks],
+        "callbacks": [[type(one).__name__, state] for one, state in _remembering(callbacks)],
         "random": random_state.captured(),
     }
 
@@ -46,8 +47,8 @@ def restore_model(model: keras.Model, state: Any) -> None:
     """
     variables = training_variables(model)
     saved = state["variables"]
-    own = [(variable.path, tuple(variable.shape)) for variable in variables]
-    there = [(path, value.shape) for path, value in saved]
+    own = [(unnumbered(variable.path), tuple(variable.shape)) for variable in variables]
+    there = [(unnumbered(path), value.shape) for path, value in saved]
     if own != there:
         differing = next((pair for pair in zip(there, own, strict=False) if pair[0] != pair[1]), None)
         what = f"`{differing[0][0]}` {differing[0][1]} -> `{differing[1][0]}` {differing[1][1]}" if differing else ""
@@ -67,17 +68,24 @@ def restore_metrics(variables: Sequence[keras.Variable], state: Any) -> None:
 
 
 def restore_callbacks(callbacks: Sequence[keras.callbacks.Callback], state: Any) -> None:
-    """Put back what callbacks remember.
+    """Put back what callbacks remember. One that remembers nothing, such as a progress bar, may come or go.
 
     Raises:
         RefusedError: the checkpoint is of other callbacks.
     """
-    own = [type(one).__name__ for one in callbacks]
-    there = [name for name, _ in state["callbacks"]]
-    if own != there:
+    own = [callback for callback, _ in _remembering(callbacks)]
+    names, there = [type(one).__name__ for one in own], [name for name, _ in state["callbacks"]]
+    if names != there:
         raise RefusedError(
-            f"the checkpoint was written beside other callbacks. callbacks: {', '.join(there)} -> {', '.join(own)}. "
-            "Use the same list in the same order."
+            "the checkpoint was written beside other callbacks. callbacks that remember something: "
+            f"{', '.join(there)} -> {', '.join(names)}. Use the same in the same order."
         )
-    for callback, (_, remembered) in zip(callbacks, state["callbacks"], strict=True):
+    for callback, (_, remembered) in zip(own, state["callbacks"], strict=True):
         keras_states.load_state(callback, remembered)
+
+
+def _remembering(
+    callbacks: Sequence[keras.callbacks.Callback],
+) -> list[tuple[keras.callbacks.Callback, dict[str, Any]]]:
+    states = [(callback, keras_states.state_of(callback)) for callback in callbacks]
+    return [(callback, state) for callback, state in states if state]

@@ -5,11 +5,13 @@ import math
 import os
 import pathlib
 import sys
+import threading
 import time
 from collections.abc import Callable
 from typing import Any, Literal
 
 import keras
+import numpy as np
 
 from kerastrain._core import folder_lock, keras_training, machine, random_state
 from kerastrain._core.checkpoint_store import CheckpointStore
@@ -151,9 +153,10 @@ class ResumableCheckpoint(keras.callbacks.Callback):
     # The beginning of `fit`.
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        self._begin()
         try:
+            self._begin()
             self._surround()
+            self._check_data()
             if not self.model.optimizer.built:
                 self.model.optimizer.build(self.model.trainable_variables)
             self._identity = {
@@ -170,10 +173,15 @@ class ResumableCheckpoint(keras.callbacks.Callback):
 
     def _begin(self) -> None:
         self._open.close()
+        _close_abandoned()
+        _OPEN.append(self)
+        self._open.callback(_OPEN.remove, self)
+        self._thread = threading.get_ident()
+        self._called_by_fit = False
         self._interruption = Interruption()
         self._pending: Any = None
         # On JAX to ask `self.model` within an epoch takes the state of the training out of the compiled step.
-        self._steps_per_execution = self.model.steps_per_execution
+        self._watched = self.model
         self._epoch = self._step = self._first_step = 0
         self._saved_at = time.monotonic()
         self._steps_since = 0
@@ -199,6 +207,7 @@ class ResumableCheckpoint(keras.callbacks.Callback):
     def _surround(self) -> None:
         """Come first and last among the callbacks: what is saved has seen what all others did, and what is restored is
         there before any of them is asked."""
+        self._called_by_fit = keras_training.callback_list_of(self) is not None
         self._others = order.surround(self, _First(self))
         for other in self._others:
             if isinstance(other, ResumableCheckpoint | keras.callbacks.BackupAndRestore):
@@ -210,6 +219,21 @@ class ResumableCheckpoint(keras.callbacks.Callback):
             self.announce(
                 f"Not in the checkpoints: what {', '.join(unknown)} remembers. Give it `state_dict()` and "
                 "`load_state_dict(state)`, see kerastrain.callbacks.StatefulCallback."
+            )
+
+    def _check_data(self) -> None:
+        """That a position in `data` is one in what `fit` goes through."""
+        fitted = keras_training.fitted_data()
+        if fitted is None or not isinstance(self.data, keras.utils.PyDataset):
+            return
+        given, shuffled, steps = fitted
+        if given is not self.data:
+            raise InputError(f"`data` must be the same object that `fit` is given. Received: other data ({given!r}).")
+        if shuffled:
+            raise InputError("`fit` would permute the batches of `data`. Received: shuffle=True. Use shuffle=False.")
+        if steps is not None:
+            raise InputError(
+                f"`fit` would begin epochs in the middle of `data`. Received: steps_per_epoch={steps}. Leave it out."
             )
 
     def _found(self) -> tuple[pathlib.Path, Any, dict[str, Any]] | None:
@@ -233,10 +257,11 @@ class ResumableCheckpoint(keras.callbacks.Callback):
             )
         epochs = self.params["epochs"]
         self.finished = about["finished"] and (about["ended_early"] or about["epochs"] >= epochs)
-        if not self.finished and about["epoch"] > epochs:
+        if not self.finished and (about["epoch"], about["step"]) > (epochs, 0):
+            present = about["epoch"] + (about["step"] > 0)
             raise RefusedError(
-                f"{self.folder}: is already at epoch {about['epoch']}. epochs: {about['epochs']} -> {epochs}. Give "
-                "`fit` as many epochs as before or more."
+                f"{self.folder}: is already in epoch {present}. epochs: {about['epochs']} -> {epochs}. Give `fit` as "
+                "many epochs as before or more."
             )
         try:
             fit_state.restore_model(self.model, state)
@@ -244,7 +269,10 @@ class ResumableCheckpoint(keras.callbacks.Callback):
             raise RefusedError(f"{path}: {error}") from None
         self.resumed_from, self._pending = path, state
         self._epoch, self._first_step = about["epoch"], about["step"]
-        keras_training.start_at_epoch(self.model, max(epochs, about["epoch"]) if self.finished else about["epoch"])
+        # A callback had stopped the training, and what ended the process came before its end was saved.
+        self.model.stop_training = about["stopping"]
+        nothing_left = self.finished or about["stopping"]
+        keras_training.start_at_epoch(self.model, max(epochs, about["epoch"]) if nothing_left else about["epoch"])
         self._tell_resumed(path, about)
 
     def _tell_resumed(self, path: pathlib.Path, about: dict[str, Any]) -> None:
@@ -255,6 +283,9 @@ class ResumableCheckpoint(keras.callbacks.Callback):
         if self.finished:
             values = ", ".join(f"{name} {value:.4g}" for name, value in about["logs"].items() if value is not None)
             self.announce(f"{self.folder}: this training is finished after {about['epoch']} epochs ({values}).")
+            return
+        if about["stopping"]:
+            self.announce(f"{path}: training had been stopped after {about['epoch']} epochs, and ends.")
             return
         place = f"epoch {about['epoch'] + 1}" + (f", behind step {about['step']}" if about["step"] else "")
         note = (
@@ -304,13 +335,12 @@ class ResumableCheckpoint(keras.callbacks.Callback):
             self._whole_epochs = None
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        executed = min(self._steps_per_execution, (self.params.get("steps") or sys.maxsize) - self._step)
+        executed = min(self._watched.steps_per_execution, (self.params.get("steps") or sys.maxsize) - self._step)
         self._step += executed
         self._steps_since += executed
         signal_name = self._interruption.name
-        due = self.every_steps is not None and self._steps_since >= self.every_steps
-        due = due or (self._minutes_due() and self.data is not None)
-        if self._step == self.params.get("steps"):
+        due = self._steps_due() or (self._minutes_due() and self.data is not None)
+        if self._step == self.params.get("steps") or self._watched.stop_training:
             return  # The next boundary is the epoch's end, behind its validation.
         if self.data is not None and (signal_name is not None or due):
             self._save(self._epoch, self._step)
@@ -324,11 +354,10 @@ class ResumableCheckpoint(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if self.stopped is not None:
             return
-        self._last_logs = {name: _json_number(value) for name, value in (logs or {}).items()}
+        self._last_logs = {name: _json_number(value) for name, value in (logs or {}).items() if np.size(value) == 1}
         signal_name = self._interruption.name
         due = self.every_epochs is not None and (epoch + 1) % self.every_epochs == 0
-        # Where another callback ends the training here, its end is what is saved.
-        if signal_name is not None or ((due or self._minutes_due()) and not self.model.stop_training):
+        if signal_name is not None or due or self._steps_due() or self._minutes_due():
             self._save(epoch + 1, 0, logs)
         self._epoch, self._step = epoch + 1, 0
         if signal_name is not None:
@@ -345,6 +374,9 @@ class ResumableCheckpoint(keras.callbacks.Callback):
             self._open.close()
 
     # Saving.
+
+    def _steps_due(self) -> bool:
+        return self.every_steps is not None and self._steps_since >= self.every_steps
 
     def _minutes_due(self) -> bool:
         return self.every_minutes is not None and time.monotonic() - self._saved_at >= 60 * self.every_minutes
@@ -363,6 +395,7 @@ class ResumableCheckpoint(keras.callbacks.Callback):
             "epochs": self.params["epochs"],
             "steps": self.params.get("steps"),
             "finished": finished,
+            "stopping": bool(self.model.stop_training),
             "ended_early": bool(finished and self.model.stop_training),
             "score": self._score(logs) if logs is not None and self.store.keep_best else None,
             "logs": self._last_logs,
@@ -393,6 +426,18 @@ class ResumableCheckpoint(keras.callbacks.Callback):
             self._open.close()
             raise SystemExit(EXIT_CODES[name])
         self.model.stop_training = True
+
+
+_OPEN: list[ResumableCheckpoint] = []
+
+
+def _close_abandoned() -> None:
+    """Let go of folders and signals that trainings hold whose `fit` an exception has ended: of that Keras tells no
+    callback."""
+    for one in list(_OPEN):
+        called = one._called_by_fit and one._thread == threading.get_ident()
+        if called and keras_training.callback_list_of(one) is None:
+            one._open.close()
 
 
 class _First(keras.callbacks.Callback):

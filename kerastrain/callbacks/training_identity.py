@@ -5,6 +5,8 @@ from typing import Any
 
 import keras
 
+from kerastrain._core.names import unnumbered
+
 
 def training_identity(model: keras.Model, data: Any, steps: int | None) -> dict[str, Any]:
     """A plain description of a compiled model and its data, equal for two processes that run the same script.
@@ -18,7 +20,7 @@ def training_identity(model: keras.Model, data: Any, steps: int | None) -> dict[
     optimizer = keras.saving.serialize_keras_object(model.optimizer)
     return {
         "model": _plain(model.get_config()) if _describes_itself(model) else {"class": type(model).__name__},
-        "variables": [[variable.path, list(variable.shape), str(variable.dtype)] for variable in model.variables],
+        "variables": [[unnumbered(each.path), list(each.shape), str(each.dtype)] for each in model.variables],
         "optimizer": _plain(optimizer),
         "loss": _plain(_serialized(model.loss)),
         "metrics": _plain(_serialized(model.get_compile_config().get("metrics"))) if _has_config(model) else None,
@@ -50,5 +52,16 @@ def _serialized(value: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
+    """JSON's idea of a value, names without Keras's numbers."""
     # A function or an object of the user's has no other description that two processes share than its type.
-    return json.loads(json.dumps(value, default=lambda item: type(item).__qualname__))
+    return _unnumbered(json.loads(json.dumps(value, default=lambda item: type(item).__qualname__)))
+
+
+def _unnumbered(value: Any) -> Any:
+    if isinstance(value, str):
+        return unnumbered(value)
+    if isinstance(value, list):
+        return [_unnumbered(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _unnumbered(item) for key, item in value.items()}
+    return value

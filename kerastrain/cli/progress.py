@@ -1,6 +1,8 @@
 """Live progress on stderr: a bar on a terminal, one line an epoch elsewhere."""
 
+import math
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
@@ -9,23 +11,28 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from kerastrain.callbacks import StatefulCallback
 
 _SHOWN = ("loss", "accuracy", "val_loss", "val_accuracy")
+_BARS, _EPOCHS_SHOWN = "▁▂▃▄▅▆▇█", 16
 
 
 class FitProgress(StatefulCallback):
-    """Shows epochs and steps as they pass.
+    """Shows epochs and steps as they pass, and on a terminal how the validation loss went in the last epochs.
 
     Args:
         console: where to show it; stderr, so that stdout stays one line of JSON.
     """
 
+    state_names = ("losses",)
+
     def __init__(self, console: Console) -> None:
         super().__init__()
         self.console = console
         self.progress: Progress | None = None
+        self.losses: list[float] = []
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._started = time.perf_counter()
         self._first: int | None = None
+        self.losses = []
         if not self.console.is_terminal:
             return
         self.progress = Progress(
@@ -53,7 +60,9 @@ class FitProgress(StatefulCallback):
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         if self.progress is not None:
             done = self._epoch * (self.params.get("steps") or 0) + batch + 1
-            self.progress.update(self.task, completed=done, values=_values(logs or {}))
+            self.progress.update(
+                self.task, completed=done, values=f"{_values(logs or {})}  {sparkline(self.losses[-_EPOCHS_SHOWN:])}"
+            )
 
     def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
         # Nothing but a signal stops within an epoch.
@@ -62,6 +71,7 @@ class FitProgress(StatefulCallback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if self._partial:
             return
+        self.losses.append(float((logs or {}).get("val_loss", (logs or {}).get("loss", math.nan))))
         seconds = time.perf_counter() - self._epoch_started
         here = epoch + 1 - (self._first or 0)  # Those before were an earlier process's.
         left = (time.perf_counter() - self._started) / here * (self.params["epochs"] - epoch - 1)
@@ -80,6 +90,17 @@ class FitProgress(StatefulCallback):
         if self.progress is not None:
             self.progress.stop()
             self.progress = None
+
+
+def sparkline(values: Sequence[float]) -> str:
+    """The values as bars from lowest to highest, a space for one that is not finite: `█▅▂▁`."""
+    finite = [value for value in values if math.isfinite(value)]
+    if not finite:
+        return ""
+    low, span = min(finite), (max(finite) - min(finite)) or 1.0
+    return "".join(
+        _BARS[round((value - low) / span * (len(_BARS) - 1))] if math.isfinite(value) else " " for value in values
+    )
 
 
 def _values(logs: dict[str, Any]) -> str:

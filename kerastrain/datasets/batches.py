@@ -129,10 +129,10 @@ class Batches(keras.utils.PyDataset):
         Raises:
             InputError: there are fewer batches in an epoch.
         """
-        self.epoch = whole_number("epoch", epoch, minimum=0)
-        self.step = whole_number("step", step, minimum=0)
+        epoch, step = whole_number("epoch", epoch, minimum=0), whole_number("step", step, minimum=0)
         if step > self.length:
             raise InputError(f"`step` must be at most {self.length}, the batches of an epoch. Received: step={step}.")
+        self.epoch, self.step = epoch, step
         samples = len(self.labels)
         self.order = np.random.default_rng([self.seed, epoch, 0]).permutation(samples)
         generator = np.random.default_rng([self.seed, epoch, 1])

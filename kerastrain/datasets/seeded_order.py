@@ -71,10 +71,11 @@ class SeededOrder(keras.utils.PyDataset):
             InputError: there are fewer batches in an epoch.
         """
         length = int(self.dataset.num_batches)
-        self.step = whole_number("step", step, minimum=0)
+        epoch, step = whole_number("epoch", epoch, minimum=0), whole_number("step", step, minimum=0)
         if step > length:
             raise InputError(f"`step` must be at most {length}, the batches of an epoch. Received: step={step}.")
-        self.order = np.random.default_rng([self.seed, whole_number("epoch", epoch, minimum=0), 0]).permutation(length)
+        self.step = step
+        self.order = np.random.default_rng([self.seed, epoch, 0]).permutation(length)
 
     def following(self) -> keras.callbacks.Callback:
         """A callback that starts each epoch of `fit`, for a training without a `ResumableCheckpoint`."""
@@ -88,6 +89,9 @@ class SeededOrder(keras.utils.PyDataset):
             "seed": self.seed,
             "identity": self.named,
         }
+
+    def on_epoch_begin(self) -> None:
+        self.dataset.on_epoch_begin()
 
     def on_epoch_end(self) -> None:
         self.dataset.on_epoch_end()

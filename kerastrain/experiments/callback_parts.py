@@ -173,11 +173,13 @@ CALLBACKS.add(
 )
 
 
-def _best_model(monitor: Monitor = "val_loss", mode: Mode = "auto", *, folder: pathlib.Path | None) -> Any:
+def _best_model(
+    monitor: Monitor = "val_loss", mode: Mode = "auto", averaged: bool = False, *, folder: pathlib.Path | None
+) -> Any:
     # Without a run folder (a search's trial) there is nowhere to keep a model, and nothing to do.
     if folder is None:
         return keras.callbacks.Callback()
-    return keras.callbacks.ModelCheckpoint(folder / "best_model.keras", monitor=monitor, mode=mode, save_best_only=True)
+    return callbacks.BestModel(folder / "best_model.keras", monitor, mode, averaged)
 
 
 CALLBACKS.add(

@@ -18,7 +18,7 @@ from kerastrain.experiments.fit import Training, fit
 from kerastrain.experiments.interruption import Interruption, StopWhenInterrupted
 from kerastrain.experiments.prepare import PreparedData, prepare
 from kerastrain.experiments.recipe import Recipe
-from kerastrain.experiments.run_folder import CURVES, LOGS, MODEL, RESULT, RunFolder
+from kerastrain.experiments.run_folder import CURVES, LOGS, MODEL, RESULT, TRAINING_WEIGHTS, RunFolder
 
 ROLES = {"train": "train", "val": "validation", "test": "test"}
 
@@ -89,6 +89,10 @@ def _run(
     for note in training.notes:
         announce(note)
     stopped, metrics = training.stopped, _last_epoch(training)
+    if optimizers.has_averaged_weights(model):
+        # `model.keras` will have the averages.
+        with atomic_files.replacing(folder / TRAINING_WEIGHTS) as path:
+            model.save(path)
     with _final_weights(recipe, model, data, announce):
         _write_training(folder, recipe, model, training)
         if stopped is None:

@@ -14,8 +14,8 @@ from kerastrain.experiments.callback_parts import EVENTS, SNAPSHOTS
 
 RECIPE, RESULT, HISTORY = "recipe.yaml", "result.json", "history.csv"
 MODEL, BEST_MODEL, CURVES, LOGS, LOCK = "model.keras", "best_model.keras", "curves.png", "logs", folder_lock.LOCK
-CHECKPOINTS = "checkpoints"
-_OURS = (RESULT, HISTORY, EVENTS, MODEL, BEST_MODEL, CURVES, LOGS, SNAPSHOTS, CHECKPOINTS, RECIPE)
+CHECKPOINTS, TRAINING_WEIGHTS = "checkpoints", "training_weights.keras"
+_OURS = (RESULT, HISTORY, EVENTS, MODEL, BEST_MODEL, CURVES, LOGS, SNAPSHOTS, CHECKPOINTS, TRAINING_WEIGHTS, RECIPE)
 
 
 class RunFolder:

@@ -1,7 +1,6 @@
 """An optimizer's state by name, and refused where names or classes differ."""
 
 import json
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from kerastrain._core import keras_optimizer
 from kerastrain._core.errors import InputError
+from kerastrain._core.names import unnumbered
 
 _ABOUT = "about"
 
@@ -96,7 +96,7 @@ def _matched(own: list[str], saved: list[str], kind: str) -> list[str]:
     gives layers of one type as they are made, the one at the same place."""
     if set(own) == set(saved):
         return own
-    if [_unnumbered(name) for name in own] == [_unnumbered(name) for name in saved]:
+    if [unnumbered(name) for name in own] == [unnumbered(name) for name in saved]:
         return saved
     missing = [name for name in own if name not in set(saved)]
     extra = [name for name in saved if name not in set(own)]
@@ -104,10 +104,6 @@ def _matched(own: list[str], saved: list[str], kind: str) -> list[str]:
         f"The saved {kind} belongs to other variables; nothing was loaded. Here and not in the file: "
         f"{_listed(missing)}. In the file and not here: {_listed(extra)}."
     )
-
-
-def _unnumbered(name: str) -> str:
-    return re.sub(r"_\d+(?=[_.:#]|$)", "", name)
 
 
 def _listed(found: Sequence[str]) -> str:

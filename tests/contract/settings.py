@@ -27,6 +27,7 @@ ROWS: dict[str, Row] = {
     "activations.maxout": Row("function"),
     "activations.stochastic_gelu": Row("function"),
     "callbacks.AveragedWeights": Row("callback"),
+    "callbacks.BestModel": Row("callback"),
     "callbacks.DivergenceGuard": Row("callback"),
     "callbacks.EarlyStopping": Row("callback"),
     "callbacks.GradualUnfreezing": Row("callback"),

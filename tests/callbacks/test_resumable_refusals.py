@@ -1,0 +1,269 @@
+"""What a ResumableCheckpoint does not accept, and what it says."""
+
+import json
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from training_probes import INPUTS, Training, batches, network
+
+from kerastrain._core import folder_lock
+from kerastrain._core.errors import InputError, RefusedError, WorkFailedError
+from kerastrain.callbacks import ResumableCheckpoint
+
+BATCHES = "batches"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"every_epochs": 0}, "every_epochs"),
+        ({"every_epochs": 1.5}, "every_epochs"),
+        ({"every_epochs": True}, "every_epochs"),
+        ({"every_steps": 0, "data": BATCHES}, "every_steps"),
+        ({"every_minutes": 0}, "every_minutes"),
+        ({"every_minutes": float("nan")}, "every_minutes"),
+        ({"keep_last": 0}, "keep_last"),
+        ({"keep_best": -1}, "keep_best"),
+        ({"monitor": ""}, "monitor"),
+        ({"mode": "largest"}, "mode"),
+        ({"on_failure": "ignore"}, "on_failure"),
+        ({"on_signal": "wait"}, "on_signal"),
+        ({"data": np.zeros(3)}, "`data` must be able to start within an epoch.*Received: ndarray"),
+        ({"every_steps": 5}, "`every_steps` needs `data`.*Received: data=None, every_steps=5"),
+        ({"every_epochs": None}, "One of `every_epochs`, `every_steps` and `every_minutes` must say when"),
+    ],
+    ids=str,
+)
+def test_arguments_out_of_range(arguments, message, tmp_path):
+    if arguments.get("data", "") is BATCHES:
+        arguments = arguments | {"data": batches()}
+    with pytest.raises(InputError, match=message):
+        ResumableCheckpoint(tmp_path, **arguments)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory):
+    """The checkpoints of a training that crashed in its second epoch, in its third step."""
+    folder = tmp_path_factory.mktemp("begun")
+    Training(folder, at=(1, 3), every_steps=1, identity={"seed": 0}).crashes()
+    return folder
+
+
+@pytest.fixture
+def folder(begun, tmp_path):
+    """A copy of them."""
+    for path in begun.rglob("*"):
+        if path.is_file() and path.name != ".lock":
+            target = tmp_path / path.relative_to(begun)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(path.read_bytes())
+    return tmp_path
+
+
+def content(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def second_loss(y_true, y_pred):
+    return keras.ops.mean(keras.ops.abs(y_true[:, :2] - y_pred), axis=-1)
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"network": lambda: network(keras.optimizers.SGD(0.05, name="sgd"))}, 'class_name: "Adam" -> "SGD"'),
+        ({"network": lambda: network(keras.optimizers.Adam(0.25, name="adam"))}, r"learning_rate: 0\.05\d* -> 0\.25"),
+        ({"network": lambda: network(units=5)}, r"units: 4 -> 5.*variables\[1\]\[1\]\[1\]: 4 -> 5"),
+        ({"network": lambda: network(loss=second_loss)}, r'loss.*"tests>first_two" -> "second_loss"'),
+        ({"network": lambda: network(steps_per_execution=2)}, "steps_per_execution: 1 -> 2"),
+        ({"data": lambda: batches(seed=1)}, r"data.seed: 0 -> 1"),
+        ({"data": lambda: batches(batch_size=9)}, r"batches: 6 -> 4; data.batch_size: 6 -> 9"),
+        ({"data": lambda: batches(inputs=INPUTS + np.float32(1))}, r'data.sha256.inputs: "[0-9a-f]+" -> "[0-9a-f]+"'),
+        ({"seen": False}, r"data.samples: 36 -> nothing"),
+        ({"identity": {"seed": 1}}, r"yours.seed: 0 -> 1"),
+        ({"identity": None}, r"yours.seed: 0 -> nothing"),
+    ],
+    ids=[
+        "optimizer",
+        "learning rate",
+        "width",
+        "loss",
+        "steps_per_execution",
+        "seed",
+        "batch size",
+        "data",
+        "none",
+        "1",
+        "yours",
+    ],
+)
+def test_another_training_is_refused_by_field_with_old_and_new(changed, message, folder):
+    before = content(folder)
+    training = Training(folder, **{"identity": {"seed": 0}} | changed)
+    with pytest.raises(RefusedError, match=rf"(?s)holds another training. It differs in .*{message}") as found:
+        training.run()
+    assert "Use another folder, or remove it." in str(found.value)
+    assert training.steps.rows == {} and content(folder) == before
+
+
+def test_other_callbacks_are_refused(folder):
+    training = Training(folder, identity={"seed": 0}, callbacks=lambda: [keras.callbacks.EarlyStopping("loss")])
+    with pytest.raises(RefusedError, match=r"callbacks: Steps, History -> EarlyStopping, Steps, History. Use the same"):
+        training.run()
+    assert training.steps.rows == {}
+
+
+def test_fewer_epochs_than_are_done_are_refused(folder):
+    training = Training(folder, identity={"seed": 0})
+    with pytest.raises(RefusedError, match=r"is already in epoch 2. epochs: 3 -> 1. Give `fit` as many epochs"):
+        training.run(1)
+    assert training.steps.rows == {}
+    assert Training(folder, identity={"seed": 0}).run(2).history.epoch == [0, 1]
+
+
+def flip(path):
+    damaged = bytearray(path.read_bytes())
+    damaged[len(damaged) // 2] ^= 16
+    path.write_bytes(damaged)
+
+
+@pytest.mark.parametrize("name", ["arrays.bin", "state.json", "manifest.json"])
+def test_a_damaged_one_is_named_and_the_one_before_is_used(name, folder):
+    *_, older, newest = sorted((folder / "checkpoints").glob("checkpoint-*"))
+    flip(newest / name)
+    training = Training(folder, at=(1, 4), identity={"seed": 0}).crashes()
+    assert training.checkpoint.resumed_from == older
+    assert training.lines[0].startswith(f"{newest}: damaged: {name}")
+    assert (folder / "checkpoints" / newest.name.replace("checkpoint", "damaged")).is_dir()
+    # The newest was behind step 3 of the second epoch.
+    assert min(training.steps.rows) == (1, 2)
+
+
+def test_all_damaged_is_an_error_and_nothing_is_trained(folder):
+    paths = sorted((folder / "checkpoints").glob("checkpoint-*"))
+    for path in paths:
+        flip(path / "arrays.bin")
+    for _ in range(2):
+        training = Training(folder, identity={"seed": 0})
+        with pytest.raises(WorkFailedError, match=f"all {len(paths)} checkpoints are damaged; nothing was trained"):
+            training.run()
+        assert training.steps.rows == {}
+
+
+def test_a_second_process_is_refused(tmp_path):
+    code = (
+        "import sys, pathlib, time\n"
+        "from kerastrain._core.folder_lock import locked\n"
+        "with locked(pathlib.Path(sys.argv[1]), argument='folder', remedy=''):\n"
+        "    print('held', flush=True)\n"
+        "    time.sleep(60)\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "checkpoints")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "held\n"
+        training = Training(tmp_path)
+        with pytest.raises(RefusedError, match=r"in use by another process. Two trainings need two folders"):
+            training.run()
+        other.kill()
+    assert training.steps.rows == {}
+
+
+def test_the_folder_is_held_during_the_training_and_let_go_of_afterwards(tmp_path):
+    def enter():
+        return folder_lock.locked(tmp_path / "checkpoints", argument="", remedy="")
+
+    def look():
+        with pytest.raises(RefusedError), enter():
+            pass
+        looked.append(True)
+
+    looked = []
+    Training(tmp_path, at=(0, 1), act=look).run(1)
+    assert looked == [True]
+    with enter():
+        pass
+
+
+def test_a_training_that_an_exception_ended_holds_nothing_for_the_next(tmp_path):
+    # Not even while something, such as a traceback in a notebook, keeps hold of it.
+    kept = Training(tmp_path, at=(0, 2)).crashes()
+    assert Training(tmp_path).run(1).checkpoint.finished
+    assert kept.checkpoint.finished is False
+
+
+def test_one_within_anothers_training_does_not_let_go_of_it(tmp_path):
+    def within():
+        Training(tmp_path / "inner").run(1)
+        with pytest.raises(RefusedError, match="in use by another process"):
+            Training(tmp_path / "outer").run(1)
+        done.append(True)
+
+    done = []
+    Training(tmp_path / "outer", at=(0, 1), act=within).run(1)
+    assert done == [True]
+
+
+@pytest.mark.parametrize("kind", ["ResumableCheckpoint", "BackupAndRestore"])
+def test_two_that_resume_are_refused(kind, tmp_path):
+    def callbacks():
+        if kind == "BackupAndRestore":
+            return [keras.callbacks.BackupAndRestore(tmp_path / "backup")]
+        return [ResumableCheckpoint(tmp_path / "other")]
+
+    training = Training(tmp_path / "one", callbacks=callbacks)
+    with pytest.raises(InputError, match=f"must have one that resumes. Received: a {kind} beside it"):
+        training.run()
+    assert training.steps.rows == {}
+
+
+def test_what_is_remembered_by_one_without_state_is_told(tmp_path):
+    class Forgetful(keras.callbacks.Callback):
+        pass
+
+    training = Training(tmp_path, callbacks=lambda: [Forgetful(), keras.callbacks.TerminateOnNaN()]).run(1)
+    assert [line for line in training.lines if "Not in the checkpoints" in line] == [
+        "Not in the checkpoints: what Forgetful remembers. Give it `state_dict()` and `load_state_dict(state)`, see "
+        "kerastrain.callbacks.StatefulCallback."
+    ]
+
+
+def test_other_circumstances_are_told(folder, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "77")
+    training = Training(folder, at=(1, 4), identity={"seed": 0}).crashes()
+    assert any(
+        "so not bit-identical: " in line and 'threads.OMP_NUM_THREADS: nothing -> "77"' in line
+        for line in training.lines
+    )
+
+
+def test_the_manifest_says_what_it_is_about_without_code(folder):
+    newest = max((folder / "checkpoints").glob("checkpoint-*"))
+    about = json.loads((newest / "manifest.json").read_text())["about"]
+    assert (about["epoch"], about["step"], about["epochs"], about["steps"]) == (1, 3, 3, 6)
+    assert about["circumstances"]["versions"]["keras"] == keras.__version__
+    assert set(about["circumstances"]["machine"]) == {"processor", "flags", "cores"}
+
+
+@pytest.mark.parametrize("wrong", ["shuffle", "other data", "steps_per_epoch"])
+def test_data_that_fit_does_not_go_through_in_order_are_refused(wrong, tmp_path):
+    data, model = batches(), network()
+    checkpoint = ResumableCheckpoint(tmp_path, data, announce=lambda line: None)
+    options = {"shuffle": {"shuffle": True}, "steps_per_epoch": {"shuffle": False, "steps_per_epoch": 3}}
+    given = batches() if wrong == "other data" else data
+    with pytest.raises(InputError, match=f"(?i){wrong.split()[-1]}"):
+        model.fit(given, callbacks=[checkpoint], verbose=0, **options.get(wrong, {"shuffle": False}))
+
+
+def test_logs_that_are_no_numbers_do_not_end_the_training(tmp_path):
+    class LogsVector(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            logs["of_each_class"] = np.array([0.25, 0.75])
+
+    first = Training(tmp_path, callbacks=lambda: [LogsVector()], at=(1, 3)).crashes(2)
+    again = Training(tmp_path, callbacks=lambda: [LogsVector()]).run(2)
+    np.testing.assert_array_equal(again.history.history["of_each_class"], [[0.25, 0.75]] * 2)
+    assert not first.checkpoint.finished

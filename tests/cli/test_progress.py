@@ -1,0 +1,43 @@
+import io
+
+import pytest
+from rich.console import Console
+
+from kerastrain.cli.progress import FitProgress, sparkline
+
+
+@pytest.mark.parametrize(
+    ("values", "bars"),
+    [
+        ([], ""),
+        ([float("nan")], ""),
+        ([1.0], "▁"),
+        ([0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0], "▁▂▃▄▅▆▇█"),
+        ([7.0, 0.0, float("inf"), 3.0], "█▁ ▄"),
+    ],
+)
+def test_sparkline(values, bars):
+    assert sparkline(values) == bars
+
+
+class Stopping:
+    stop_training = False
+
+
+def test_a_terminal_sees_how_the_loss_went_and_a_part_of_an_epoch_is_no_epoch():
+    stream = io.StringIO()
+    progress = FitProgress(Console(file=stream, force_terminal=True, width=200))
+    progress.set_params({"steps": 2, "epochs": 3})
+    progress.set_model(Stopping())
+    progress.on_train_begin()
+    progress.load_state_dict({"losses": [3.0, 2.0]})
+    progress.on_epoch_begin(2)
+    progress.on_train_batch_end(0, {"loss": 1.0})
+    assert "█▁" in progress.progress.tasks[0].fields["values"]
+    progress.on_epoch_end(2, {"loss": 1.0, "val_loss": 1.5})
+    assert progress.state_dict() == {"losses": [3.0, 2.0, 1.5]}
+    Stopping.stop_training = True
+    progress.on_test_begin()
+    progress.on_epoch_end(2, {"loss": 1.0, "val_loss": 9.0})
+    progress.close()
+    assert progress.losses == [3.0, 2.0, 1.5] and stream.getvalue().count("epoch   3/3") == 1
