@@ -1,7 +1,8 @@
 """What is used of Keras's `fit` beyond its public API; a test fails when Keras changes it."""
 
+import contextlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -72,6 +73,17 @@ def synced(model: keras.Model) -> None:
     sync = getattr(model, "jax_state_sync", None)
     if sync is not None:
         sync()
+
+
+@contextlib.contextmanager
+def fresh_train_function(model: keras.Model) -> Iterator[None]:
+    """Within it the training step is compiled anew, of one batch; behind it the one of before is there again."""
+    before = model.train_function, model.steps_per_execution
+    model.train_function, model.steps_per_execution = None, 1
+    try:
+        yield
+    finally:
+        model.train_function, model.steps_per_execution = before
 
 
 def value_within_step(model: keras.Model, variable: keras.Variable) -> np.ndarray:
