@@ -468,11 +468,14 @@ def test_killed_anywhere_it_does_the_same_again(tmp_path, every_steps, copies):
 
 
 @pytest.mark.backend
-def test_no_checkpoint_holds_anything_bad(tmp_path):
+@pytest.mark.parametrize("guard_first", [True, False])
+def test_no_checkpoint_holds_anything_bad(tmp_path, guard_first):
     model, data = network(), spoiled_data()
     told = []
     checkpoint = callbacks.ResumableCheckpoint(tmp_path, data, every_steps=1, keep_last=100, announce=told.append)
-    model.fit(data, epochs=2, shuffle=False, verbose=0, callbacks=[checkpoint, guard(max_rollbacks=20, every_steps=1)])
+    both = [checkpoint, guard(max_rollbacks=20, every_steps=1)]
+    # Wherever they are in the list, the guard acts first.
+    model.fit(data, epochs=2, shuffle=False, verbose=0, callbacks=both[::-1] if guard_first else both)
     paths = checkpoint.store.paths()
     assert told == [] and len(paths) == 2 * STEPS + 1
     for path in paths:
