@@ -5,8 +5,8 @@ import numpy as np
 
 from kerastrain._core import keras_training
 from kerastrain._core.names import unnumbered
+from kerastrain._core.training_state import training_variables
 from kerastrain.callbacks import ResumableCheckpoint
-from kerastrain.callbacks.training_state import training_variables
 from kerastrain.datasets import Batches
 
 SAMPLES, BATCH, STEPS = 36, 6, 6

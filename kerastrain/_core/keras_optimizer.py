@@ -5,7 +5,7 @@
 
 import contextlib
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -17,6 +17,27 @@ def learning_rate_source(optimizer: keras.optimizers.Optimizer) -> Any:
     """The float, schedule or callable that `optimizer` takes its learning rate from."""
     source = optimizer._learning_rate
     return float(keras.ops.convert_to_numpy(source)) if isinstance(source, keras.Variable) else source
+
+
+@contextlib.contextmanager
+def learning_rate_from(optimizer: keras.optimizers.Optimizer, source: Any) -> Iterator[None]:
+    """Within it `optimizer` takes its learning rate from a schedule in place of its number or schedule.
+
+    The public setter gives up the variable of a number, and with it the order of the optimizer's state. A compiled step
+    has its schedule in it: see `keras_training.fresh_train_function`.
+    """
+    attributes = vars(optimizer)
+    before = attributes["_learning_rate"]
+    attributes["_learning_rate"] = source
+    try:
+        yield
+    finally:
+        attributes["_learning_rate"] = before
+
+
+def counter(optimizer: keras.optimizers.Optimizer) -> keras.Variable:
+    """What `optimizer` reads its schedule at; not `iterations`, which is less under Keras's gradient accumulation."""
+    return optimizer._iterations
 
 
 def weight_decay_exclusions(optimizer: keras.optimizers.Optimizer) -> list[str]:

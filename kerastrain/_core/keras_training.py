@@ -1,10 +1,12 @@
 """What is used of Keras's `fit` beyond its public API; a test fails when Keras changes it."""
 
+import contextlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
+import numpy as np
 from keras import tree
 
 
@@ -71,6 +73,44 @@ def synced(model: keras.Model) -> None:
     sync = getattr(model, "jax_state_sync", None)
     if sync is not None:
         sync()
+
+
+@contextlib.contextmanager
+def fresh_train_function(model: keras.Model) -> Iterator[None]:
+    """Within it the training step is compiled anew, of one batch; behind it the one of before is there again."""
+    before = model.train_function, model.steps_per_execution
+    model.train_function, model.steps_per_execution = None, 1
+    try:
+        yield
+    finally:
+        model.train_function, model.steps_per_execution = before
+
+
+def value_within_step(model: keras.Model, variable: keras.Variable) -> np.ndarray:
+    """The value of one variable of a model in training, between two steps.
+
+    On JAX it may be in the state under way; to bring all of that back, as `synced` does, would cost every step.
+    """
+    state = getattr(model, "_jax_state", None)
+    if state and not model._jax_state_synced:
+        places = {
+            "metrics_variables": model.metrics_variables,
+            "optimizer_variables": model.optimizer.variables,
+            "trainable_variables": model.trainable_variables,
+            "non_trainable_variables": model.non_trainable_variables,
+        }
+        for name, variables in places.items():
+            for own, value in zip(variables, state[name] or (), strict=False):
+                if own is variable:
+                    return np.array(value)
+    return np.array(keras.ops.convert_to_numpy(variable))
+
+
+def loss_tracker(model: keras.Model) -> Any:
+    """The metric that is logged as `loss`, with its sum in `total` and the weights of it in `count`; None where the
+    model has none."""
+    found = model.metrics[0] if model.metrics else None
+    return found if found is not None and found.name == "loss" and hasattr(found, "total") else None
 
 
 def built_metrics(model: keras.Model, batch: Any) -> list[keras.Variable]:

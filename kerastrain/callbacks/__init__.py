@@ -2,6 +2,7 @@
 
 from kerastrain.callbacks.averaged_weights import AveragedWeights
 from kerastrain.callbacks.best_model import BestModel
+from kerastrain.callbacks.divergence_guard import DivergenceGuard
 from kerastrain.callbacks.early_stopping import EarlyStopping
 from kerastrain.callbacks.gradual_unfreezing import GradualUnfreezing
 from kerastrain.callbacks.reduce_on_plateau import ReduceOnPlateau
@@ -13,6 +14,7 @@ from kerastrain.callbacks.stateful_callback import StatefulCallback
 __all__ = [
     "AveragedWeights",
     "BestModel",
+    "DivergenceGuard",
     "EarlyStopping",
     "GradualUnfreezing",
     "ReduceOnPlateau",

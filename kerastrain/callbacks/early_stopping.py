@@ -7,10 +7,10 @@ from typing import Any
 
 from kerastrain._core.checks import boolean, choice, number, whole_number
 from kerastrain._core.errors import InputError
+from kerastrain._core.training_state import copied, optimizer_of, put_back, training_variables
 from kerastrain.callbacks import prechelt
 from kerastrain.callbacks.monitor import Monitor
 from kerastrain.callbacks.stateful_callback import StatefulCallback
-from kerastrain.callbacks.training_state import copied, optimizer_of, put_back, training_variables
 
 STOP_WHEN = ("all", "any")
 

@@ -9,8 +9,8 @@ import numpy as np
 from kerastrain._core import keras_training, random_state
 from kerastrain._core.errors import RefusedError
 from kerastrain._core.names import unnumbered
+from kerastrain._core.training_state import copied, put_back, training_variables
 from kerastrain.callbacks import keras_states
-from kerastrain.callbacks.training_state import copied, training_variables
 
 
 def captured(model: keras.Model, callbacks: Sequence[keras.callbacks.Callback], *, within_epoch: bool) -> Any:
@@ -55,8 +55,7 @@ def restore_model(model: keras.Model, state: Any) -> None:
         raise RefusedError(
             f"the checkpoint has {len(there)} variables and the model with its optimizer {len(own)}. {what}".strip()
         )
-    for variable, (_, value) in zip(variables, saved, strict=True):
-        variable.assign(value)
+    put_back(variables, [value for _, value in saved])
 
 
 def restore_metrics(variables: Sequence[keras.Variable], state: Any) -> None:
@@ -65,8 +64,7 @@ def restore_metrics(variables: Sequence[keras.Variable], state: Any) -> None:
         raise RefusedError(
             f"the checkpoint has {len(state['metrics'])} metric variables, and the model {len(variables)}."
         )
-    for variable, value in zip(variables, state["metrics"], strict=True):
-        variable.assign(value)
+    put_back(variables, state["metrics"])
 
 
 def restore_callbacks(callbacks: Sequence[keras.callbacks.Callback], state: Any) -> None:

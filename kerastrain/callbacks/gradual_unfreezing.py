@@ -5,8 +5,8 @@ from typing import Any
 
 from kerastrain._core.checks import whole_number
 from kerastrain._core.errors import InputError, closest
+from kerastrain._core.training_state import optimizer_of
 from kerastrain.callbacks.stateful_callback import StatefulCallback
-from kerastrain.callbacks.training_state import optimizer_of
 from kerastrain.optimizers import ComposedOptimizer, ParameterGroup
 
 _SWITCH = ".trainable"

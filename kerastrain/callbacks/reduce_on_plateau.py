@@ -2,16 +2,13 @@
 
 from typing import Any
 
-import keras
 import numpy as np
 
-from kerastrain._core import keras_optimizer
 from kerastrain._core.checks import boolean, number, whole_number
-from kerastrain._core.errors import InputError
+from kerastrain._core.training_state import optimizer_of
+from kerastrain.callbacks import movable_rate
 from kerastrain.callbacks.monitor import Monitor
 from kerastrain.callbacks.stateful_callback import StatefulCallback
-from kerastrain.callbacks.training_state import optimizer_of
-from kerastrain.optimizers import ComposedOptimizer
 
 
 class ReduceOnPlateau(StatefulCallback):
@@ -94,28 +91,12 @@ class ReduceOnPlateau(StatefulCallback):
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._reset()
-        optimizer = optimizer_of(self.model)
-        if isinstance(optimizer, ComposedOptimizer):
-            return
-        name = type(optimizer).__name__
-        if hasattr(optimizer, "optimizers"):
-            raise InputError(
-                f"{name} has no one learning rate. Use one ComposedOptimizer with `groups` in its place, whose "
-                "`plateau_multiplier` this callback moves."
-            )
-        source = keras_optimizer.learning_rate_source(optimizer)
-        if not isinstance(source, float):
-            raise InputError(
-                f"The learning rate of {name} follows {type(source).__name__}, and only a number could be set. Compile "
-                f"with ComposedOptimizer({name}(...)), whose `plateau_multiplier` this callback moves on top of any "
-                "schedule."
-            )
-        self.initial_rate = source
+        self.initial_rate = movable_rate.checked_number(optimizer_of(self.model))
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         optimizer = optimizer_of(self.model)
         if logs is not None:
-            logs["learning_rate"] = _float(optimizer.learning_rate)
+            logs["learning_rate"] = movable_rate.rate(optimizer)
         value = self.monitor.read(logs, self.model)
         if value is None:
             return
@@ -133,25 +114,15 @@ class ReduceOnPlateau(StatefulCallback):
                 if self.verbose:
                     print(
                         f"Epoch {epoch + 1}: no improvement of {self.monitor.name}, "
-                        f"the learning rate goes on at {_float(optimizer.learning_rate):.6g}.",
+                        f"the learning rate goes on at {movable_rate.rate(optimizer):.6g}.",
                         flush=True,
                     )
 
     def _reduced(self, optimizer: Any) -> bool:
         """Whether there was something left to take off."""
-        if isinstance(optimizer, ComposedOptimizer):
-            present, least = _float(optimizer.plateau_multiplier), self.min_multiplier
-        else:
-            present, least = _float(optimizer.learning_rate), self.min_multiplier * (self.initial_rate or 0.0)
+        present = movable_rate.scale(optimizer)
+        least = self.min_multiplier * (1.0 if self.initial_rate is None else self.initial_rate)
         if present <= np.float32(least):
             return False
-        new = max(present * self.factor, least)
-        if isinstance(optimizer, ComposedOptimizer):
-            optimizer.hyperparameters["plateau_multiplier"] = new
-        else:
-            optimizer.learning_rate = new
+        movable_rate.set_scale(optimizer, max(present * self.factor, least))
         return True
-
-
-def _float(tensor: Any) -> float:
-    return float(keras.ops.convert_to_numpy(tensor))

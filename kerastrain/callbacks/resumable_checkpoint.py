@@ -19,7 +19,7 @@ from kerastrain._core.checks import choice, number, whole_number
 from kerastrain._core.differences import differences
 from kerastrain._core.errors import InputError, RefusedError, WorkFailedError
 from kerastrain._core.interruption import EXIT_CODES, Interruption
-from kerastrain.callbacks import fit_state, keras_states
+from kerastrain.callbacks import fit_state, keras_states, order
 from kerastrain.callbacks.monitor import Monitor
 from kerastrain.callbacks.training_identity import training_identity
 
@@ -88,6 +88,8 @@ class ResumableCheckpoint(keras.callbacks.Callback):
 
     Reference: the promises and how they are kept, docs/checkpoints.md.
     """
+
+    list_place = 2
 
     def __init__(
         self,
@@ -178,6 +180,8 @@ class ResumableCheckpoint(keras.callbacks.Callback):
         self._called_by_fit = False
         self._interruption = Interruption()
         self._pending: Any = None
+        # On JAX to ask `self.model` within an epoch takes the state of the training out of the compiled step.
+        self._watched = self.model
         self._epoch = self._step = self._first_step = 0
         self._saved_at = time.monotonic()
         self._steps_since = 0
@@ -203,17 +207,13 @@ class ResumableCheckpoint(keras.callbacks.Callback):
     def _surround(self) -> None:
         """Come first and last among the callbacks: what is saved has seen what all others did, and what is restored is
         there before any of them is asked."""
-        everybody = keras_training.callback_list_of(self)
-        self._called_by_fit = everybody is not None
-        self._others = [] if everybody is None else [one for one in everybody.callbacks if one is not self]
+        self._called_by_fit = keras_training.callback_list_of(self) is not None
+        self._others = order.surround(self, _First(self))
         for other in self._others:
             if isinstance(other, ResumableCheckpoint | keras.callbacks.BackupAndRestore):
                 raise InputError(
                     f"`callbacks` must have one that resumes. Received: a {type(other).__name__} beside it."
                 )
-        if everybody is not None:
-            # A new list: Keras is going through the old one.
-            everybody.callbacks = [_First(self), *self._others, self]
         unknown = sorted({type(one).__name__ for one in self._others if not keras_states.is_known(one)})
         if unknown:
             self.announce(
@@ -335,12 +335,12 @@ class ResumableCheckpoint(keras.callbacks.Callback):
             self._whole_epochs = None
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        executed = min(self.model.steps_per_execution, (self.params.get("steps") or sys.maxsize) - self._step)
+        executed = min(self._watched.steps_per_execution, (self.params.get("steps") or sys.maxsize) - self._step)
         self._step += executed
         self._steps_since += executed
         signal_name = self._interruption.name
         due = self._steps_due() or (self._minutes_due() and self.data is not None)
-        if self._step == self.params.get("steps") or self.model.stop_training:
+        if self._step == self.params.get("steps") or self._watched.stop_training:
             return  # The next boundary is the epoch's end, behind its validation.
         if self.data is not None and (signal_name is not None or due):
             self._save(self._epoch, self._step)
@@ -442,6 +442,8 @@ def _close_abandoned() -> None:
 
 class _First(keras.callbacks.Callback):
     """Stands before all other callbacks for a checkpoint that stands behind them."""
+
+    list_place = -2
 
     def __init__(self, checkpoint: ResumableCheckpoint) -> None:
         super().__init__()

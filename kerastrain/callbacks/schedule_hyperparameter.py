@@ -8,8 +8,8 @@ import keras
 from kerastrain._core.checks import choice, number
 from kerastrain._core.errors import InputError
 from kerastrain._core.keras_layers import all_layers
+from kerastrain._core.training_state import optimizer_of
 from kerastrain.callbacks.stateful_callback import StatefulCallback
-from kerastrain.callbacks.training_state import optimizer_of
 from kerastrain.optimizers.hyperparameters import Hyperparameters
 
 BY = ("epoch", "step")

@@ -1,4 +1,5 @@
-"""`kerastrain`: train, search, evaluate, predict, list. The work is done elsewhere; here arguments become calls.
+"""`kerastrain`: train, search, evaluate, predict, lr-find, list. The work is done elsewhere; here arguments become
+calls.
 
 Everything for people goes to stderr; the last line of stdout is one JSON object. Exit codes: 0 done, 1 the work failed,
 2 bad input, 3 refused, 130 SIGINT, 143 SIGTERM.
@@ -29,6 +30,9 @@ Out = Annotated[pathlib.Path | None, typer.Option(help="The folder of the run.")
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Start again in a folder that holds a run.")]
 Smoke = Annotated[bool, typer.Option("--smoke", help="Synthetic data and a few steps: does it run at all?")]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Show what the libraries write at start-up.")]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any key of the recipe, by its dotted path.")
+]
 Target = Annotated[pathlib.Path, typer.Argument(metavar="RUN_OR_MODEL", help="A run folder or a .keras file.")]
 
 
@@ -58,9 +62,7 @@ def train(
     epochs: Annotated[int | None, typer.Option(help="Passes over the training set.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Samples in a step.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of everything random in the run.")] = None,
-    set_: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any key of the recipe, by its dotted path.")
-    ] = None,
+    set_: Settings = None,
     out: Out = None,
     overwrite: Overwrite = False,
     smoke: Smoke = False,
@@ -175,6 +177,40 @@ def checkpoints(
     work.export(run, path, to, _experiments(verbose))
     _say(console, f"{path} -> {to}")
     _finish({"checkpoint": str(path), "model": str(to)})
+
+
+@app.command(name="lr-find")
+def lr_find(
+    recipe: Annotated[str, typer.Argument(metavar="NAME_OR_RECIPE.yaml", help="See `kerastrain list recipes`.")],
+    data: Data = None,
+    min_learning_rate: Annotated[float, typer.Option(help="Of the first update.")] = 1e-7,
+    max_learning_rate: Annotated[float, typer.Option(help="Of the last update.")] = 10.0,
+    steps: Annotated[int, typer.Option(help="Updates.")] = 100,
+    set_: Settings = None,
+    out: Annotated[pathlib.Path, typer.Option(help="The folder of learning_rate_range.png.")] = pathlib.Path(),
+    smoke: Smoke = False,
+    verbose: Verbose = False,
+) -> None:
+    """Train for some steps at a rising learning rate: which rates does this recipe bear?"""
+    overrides = _overrides(set_ or [])
+    labels = dict.fromkeys(overrides, "--set")
+    if data is not None:
+        overrides["data.name"], labels["data.name"] = data, "--data"
+    experiments = _experiments(verbose)
+    loaded = experiments.load(recipe, overrides, labels)
+    from kerastrain.experiments.find_learning_rate import table
+
+    console = _console()
+    _say(console, f"Testing learning rates from {min_learning_rate:g} to {max_learning_rate:g}")
+    result = experiments.find_learning_rate(
+        experiments.smoke(loaded) if smoke else loaded,
+        out,
+        min_learning_rate=min_learning_rate,
+        max_learning_rate=max_learning_rate,
+        steps=steps,
+    )
+    _say(console, *table(result), f"Curve: {result['figure']}")
+    _finish(result)
 
 
 @app.command(name="list")

@@ -29,16 +29,19 @@ RESUMABLE = "resumable_checkpoint"
 Monitor = Annotated[str, Field(min_length=1)]
 Mode = Literal["auto", "min", "max"]
 Factor = Annotated[float, Field(gt=0, lt=1)]
+AboveOne = Annotated[float, Field(gt=1, allow_inf_nan=False)]
 
 # Where a run's snapshots are.
 SNAPSHOTS = "snapshots"
+# Where what a divergence guard has done is kept, a line of JSON each.
+EVENTS = "events.jsonl"
 # Samples of an evaluation's batch.
 EVALUATION_BATCH = 512
 # Training samples that batch normalization's statistics are taken from for averaged weights.
 RECALIBRATION_SAMPLES = 4096
 
 # They move variables that only a `ComposedOptimizer` has.
-MOVES_THE_OPTIMIZER = ("reduce_on_plateau", "schedule_hyperparameter")
+MOVES_THE_OPTIMIZER = ("divergence_guard", "reduce_on_plateau", "schedule_hyperparameter")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,6 +124,7 @@ CALLBACKS.add(
 _CONTEXT = {
     "averaged_weights": ("validation", "recalibration", "batch_size"),
     "best_model": ("folder",),
+    "divergence_guard": ("folder", "announce"),
     "schedule_hyperparameter": ("steps", "epochs"),
     "snapshot_ensemble": ("folder", "epochs"),
     RESUMABLE: ("folder", "batches", "announce"),
@@ -183,6 +187,37 @@ CALLBACKS.add(
     _best_model,
     "Keep the model of the best epoch as best_model.keras.",
     skip=_CONTEXT["best_model"],
+)
+
+
+def _divergence_guard(
+    max_rollbacks: NonNegativeInt = 3,
+    every_steps: PositiveInt = 100,
+    rate_factor: Factor | None = None,
+    loss_factor: AboveOne | None = None,
+    gradient_factor: AboveOne | None = None,
+    window_steps: PositiveInt = 50,
+    *,
+    folder: pathlib.Path | None,
+    announce: Callable[[str], None] | None,
+) -> callbacks.DivergenceGuard:
+    return callbacks.DivergenceGuard(
+        max_rollbacks,
+        every_steps,
+        rate_factor,
+        loss_factor,
+        gradient_factor,
+        window_steps,
+        path=None if folder is None else folder / EVENTS,
+        announce=announce,
+    )
+
+
+CALLBACKS.add(
+    "divergence_guard",
+    _divergence_guard,
+    "When the loss, a gradient or a weight is NaN or explodes: back to the last good state, and on behind that batch.",
+    skip=_CONTEXT["divergence_guard"],
 )
 
 

@@ -44,6 +44,8 @@ class Training:
 class EpochRecorder(StatefulCallback):
     """Keeps every epoch's values, and raises WorkFailedError when the loss is no longer finite.
 
+    A `DivergenceGuard` beside it decides in its place: of a step that the guard takes back it is told no loss.
+
     Args:
         path: a CSV file that is replaced whole after every epoch; None for none. `keras.callbacks.CSVLogger` appends to
             an open file, so a crash can leave half a row.
@@ -61,10 +63,10 @@ class EpochRecorder(StatefulCallback):
         self._start = 0.0
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on behind the rows of an earlier process."""
+        """Go on behind the rows of an earlier process, or where a divergence guard goes back to."""
+        self.resumed_rows = max(self.resumed_rows, len(state["rows"]) - len(self.rows))
         # In place: a training's caller may hold the list.
         self.rows[:] = state["rows"]
-        self.resumed_rows = len(self.rows)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._start = time.perf_counter()
@@ -75,7 +77,8 @@ class EpochRecorder(StatefulCallback):
             # Not by `stop_training`: the end of `fit` would look like that of a whole training.
             raise WorkFailedError(
                 f"diverged: the training loss became {loss} by batch {batch + 1} of epoch {len(self.rows) + 1}. Lower "
-                "`optimizer.learning_rate`, or clip with `optimizer.gradient_transforms`."
+                "`optimizer.learning_rate`, clip with `optimizer.gradient_transforms`, or put `divergence_guard` among "
+                "the `callbacks`."
             )
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -117,7 +120,7 @@ def fit(
         checkpoint: arguments of the callback `resumable_checkpoint`, where the recipe has none.
 
     Raises:
-        WorkFailedError: the training loss is not finite.
+        WorkFailedError: the training loss is not finite, or a divergence guard gives up.
     """
     batches = training_batches(recipe, data)
     context = dataclasses.replace(callback_context(recipe, data, folder), batches=batches, announce=announce)

@@ -9,6 +9,9 @@ DATA = np.ones((6, 4), np.float32), np.zeros((6, 2), np.float32)
 MAKE = {
     "callbacks.AveragedWeights": lambda folder: callbacks.AveragedWeights(DATA, recalibrate_on=DATA[0]),
     "callbacks.BestModel": lambda folder: callbacks.BestModel(folder / "best.keras"),
+    "callbacks.DivergenceGuard": lambda folder: callbacks.DivergenceGuard(
+        every_steps=2, rate_factor=0.5, loss_factor=9.0, window_steps=3
+    ),
     "callbacks.EarlyStopping": lambda folder: callbacks.EarlyStopping(
         ["val_loss", "loss"],
         patience=5,

@@ -89,3 +89,18 @@ def test_a_rule_is_serialized_for_every_backend():
     serialized = keras_optimizer.serialized_rule(K.AdamW(0.1))
     assert serialized["module"] == "keras.optimizers" and serialized["class_name"] == "AdamW"
     assert isinstance(keras.saving.deserialize_keras_object(serialized), K.AdamW)
+
+
+def test_another_source_of_the_learning_rate_and_back():
+    optimizer = K.SGD(0.25)
+    optimizer.build([keras.Variable([1.0])])
+    variables = list(optimizer.variables)
+    rate = next(variable for variable in variables if "learning_rate" in variable.path)
+    with keras_optimizer.learning_rate_from(optimizer, K.schedules.InverseTimeDecay(1.0, 1, 1.0)):
+        assert number(optimizer.learning_rate) == 1.0
+        keras_optimizer.counter(optimizer).assign(1)
+        assert number(optimizer.learning_rate) == 0.5
+    assert number(optimizer.learning_rate) == 0.25
+    rate.assign(0.125)
+    assert number(optimizer.learning_rate) == 0.125
+    assert [id(variable) for variable in optimizer.variables] == [id(variable) for variable in variables]

@@ -162,3 +162,40 @@ def test_what_fit_goes_through_is_told(shuffle, steps):
     assert found[0][0] is data and found[0][1:] == (shuffle, steps)
     network().fit(np.zeros((4, 1)), np.zeros((4, 1)), callbacks=[callback], verbose=0)
     assert found[1][0] is None
+
+
+def test_values_within_a_step_and_the_loss_of_a_step():
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, kernel_initializer="ones", use_bias=False)])
+    model.compile(keras.optimizers.SGD(0.01), loss="mse", metrics=["mae"])
+    found, synced = [], []
+
+    class Look(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            tracker = keras_training.loss_tracker(model)
+            variables = [model.layers[0].kernel, model.optimizer.iterations, tracker.total, tracker.count]
+            found.append([float(keras_training.value_within_step(model, one).squeeze()) for one in variables])
+            # It has not brought the state back, which would cost every step.
+            synced.append(getattr(model, "_jax_state_synced", False))
+
+    model.fit(Data(3), shuffle=False, verbose=0, callbacks=[Look()])
+    kernel, total = 1.0, 0.0
+    for index, (value, iterations, sums, count) in enumerate(found):
+        # Inputs are 0, 1, 2 and targets 0: the loss is (kernel x)^2, and its gradient 2 kernel x^2.
+        total += 2 * (kernel * index) ** 2
+        kernel -= 0.01 * 2 * kernel * index**2
+        assert value == pytest.approx(kernel) and iterations == index + 1
+        assert (sums, count) == (pytest.approx(total), 2 * (index + 1))
+    assert synced == [False] * 3
+    assert keras_training.loss_tracker(keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])) is None
+
+
+def test_the_training_step_is_compiled_anew_and_the_old_one_comes_back():
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile("sgd", loss="mse")
+    model.train_on_batch(*Data()[0])
+    before = model.train_function
+    with keras_training.fresh_train_function(model):
+        model.train_on_batch(*Data()[0])
+        assert model.train_function is not before
+    assert model.train_function is before and before is not None

@@ -12,8 +12,8 @@ from faulty_os import FaultyOs, in_place
 from training_probes import Fingerprint
 
 from kerastrain._core import keras_training
+from kerastrain._core.training_state import training_variables
 from kerastrain.callbacks import EarlyStopping, ReduceOnPlateau, ResumableCheckpoint, ScheduleHyperparameter
-from kerastrain.callbacks.training_state import training_variables
 from kerastrain.datasets import Batches
 from kerastrain.layers import StochasticDepth
 from kerastrain.optimizers import (

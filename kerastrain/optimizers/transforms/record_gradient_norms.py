@@ -64,6 +64,12 @@ class RecordGradientNorms(GradientTransform):
         self._largest.assign(keras.ops.maximum(self._largest, overall))  # of a number and NaN: NaN
         return list(gradients)
 
+    @property
+    def global_norm(self) -> keras.Variable:
+        """The variable that holds the global norm of the last update."""
+        self.optimizer  # noqa: B018 - raises where there is none
+        return self._global
+
     def read(self) -> dict[str, Any]:
         """`global_norm`, `largest_global_norm`, and `norms`, a mapping from each variable's path to its norm; before
         the first update zeros and no paths."""
