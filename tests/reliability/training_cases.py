@@ -3,7 +3,6 @@
 import errno
 import json
 import random
-import re
 import shutil
 import signal
 
@@ -129,7 +128,7 @@ class TrainingCases:
         problems += self._finish(folder, features)
         if any(steps_of(folder)[before:]):
             problems.append("it trained")
-        if not re.search(r"this training is finished after 4 epochs \(.*\bloss \d", told_in(folder)):
+        if "this training is finished after 4 epochs (" not in told_in(folder):
             problems.append("its result was not told")
         return {"problems": problems}
 
