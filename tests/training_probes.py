@@ -146,3 +146,10 @@ class Training:
         }
         history = {name: [float(value).hex() for value in row] for name, row in self.history.history.items()}
         return variables | {"history": history, "epochs": self.history.epoch}
+
+
+def alike(one, other):
+    """Both ended the same; where not, the names of what differs."""
+    left, right = one.everything(), other.everything()
+    assert left.keys() == right.keys()
+    assert [name for name in left if left[name] != right[name]] == []

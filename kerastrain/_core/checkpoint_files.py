@@ -221,4 +221,7 @@ def _dtype(name: str) -> np.dtype:
         # NumPy does not know bfloat16 until this library, which every backend of Keras brings, is imported.
         import ml_dtypes
 
-        return np.dtype(getattr(ml_dtypes, name))
+        known = getattr(ml_dtypes, str(name), None)
+        if known is None:
+            raise ValueError(f"there are no numbers of dtype {name!r}") from None
+        return np.dtype(known)

@@ -42,7 +42,7 @@ def locked(folder: pathlib.Path, *, argument: str, remedy: str) -> Iterator[None
         except OSError:
             raise in_use from None
         # The file may have been removed between opening and locking it, by the process that had it before.
-        if not path.exists() or os.fstat(handle).st_ino != path.stat().st_ino:
+        if not _is_still(path, handle):
             raise in_use
         try:
             yield
@@ -50,3 +50,10 @@ def locked(folder: pathlib.Path, *, argument: str, remedy: str) -> Iterator[None
             path.unlink(missing_ok=True)
     finally:
         os.close(handle)
+
+
+def _is_still(path: pathlib.Path, handle: int) -> bool:
+    try:
+        return path.stat().st_ino == os.fstat(handle).st_ino
+    except FileNotFoundError:
+        return False

@@ -18,12 +18,13 @@ def training_identity(model: keras.Model, data: Any, steps: int | None) -> dict[
         steps: batches in an epoch, where they are known.
     """
     optimizer = keras.saving.serialize_keras_object(model.optimizer)
+    compiled = model.get_compile_config() or {}
     return {
         "model": _plain(model.get_config()) if _describes_itself(model) else {"class": type(model).__name__},
         "variables": [[unnumbered(each.path), list(each.shape), str(each.dtype)] for each in model.variables],
         "optimizer": _plain(optimizer),
         "loss": _plain(_serialized(model.loss)),
-        "metrics": _plain(_serialized(model.get_compile_config().get("metrics"))) if _has_config(model) else None,
+        **{name: _plain(_serialized(compiled.get(name))) for name in ("loss_weights", "metrics", "weighted_metrics")},
         "steps_per_execution": model.steps_per_execution,
         "precision": str(model.dtype_policy.name),
         "backend": keras.backend.backend(),
@@ -40,10 +41,6 @@ def _describes_itself(model: keras.Model) -> bool:
     return True
 
 
-def _has_config(model: keras.Model) -> bool:
-    return model.get_compile_config() is not None
-
-
 def _serialized(value: Any) -> Any:
     try:
         return keras.saving.serialize_keras_object(value)
@@ -54,14 +51,18 @@ def _serialized(value: Any) -> Any:
 def _plain(value: Any) -> Any:
     """JSON's idea of a value, names without Keras's numbers."""
     # A function or an object of the user's has no other description that two processes share than its type.
-    return _unnumbered(json.loads(json.dumps(value, default=lambda item: type(item).__qualname__)))
+    return _steady(json.loads(json.dumps(value, default=lambda item: type(item).__qualname__)))
 
 
-def _unnumbered(value: Any) -> Any:
+def _steady(value: Any) -> Any:
+    """Without what two processes, or two models of one, differ in: Keras's numbers in names, and the compiled code of
+    lambdas, which has the file's name and lines."""
     if isinstance(value, str):
         return unnumbered(value)
     if isinstance(value, list):
-        return [_unnumbered(item) for item in value]
+        return [_steady(item) for item in value]
     if isinstance(value, dict):
-        return {key: _unnumbered(item) for key, item in value.items()}
+        if value.get("class_name") == "__lambda__":
+            return {"class_name": "__lambda__"}
+        return {key: _steady(item) for key, item in value.items()}
     return value

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import keras
@@ -303,11 +303,19 @@ def check_callbacks(section: list[dict[str, Any]], epochs: int) -> None:
             raise problem(("callbacks", index), str(error).rstrip(".")) from None
 
 
-def build_callbacks(section: list[dict[str, Any]], context: CallbackContext) -> list[keras.callbacks.Callback]:
-    """Fresh callbacks of a validated `callbacks` list; one that a run can be resumed by is always there."""
+def build_callbacks(
+    section: list[dict[str, Any]], context: CallbackContext, checkpoint: Mapping[str, Any] | None = None
+) -> list[keras.callbacks.Callback]:
+    """Fresh callbacks of a validated `callbacks` list; in a folder one that it can be resumed by is always there.
+
+    Args:
+        section: the list.
+        context: what they need to know of their run.
+        checkpoint: arguments of `resumable_checkpoint` where the list has none.
+    """
     kinds = [item["type"] for item in section]
     if RESUMABLE not in kinds and context.folder is not None:
-        section = [*section, {"type": RESUMABLE}]
+        section = [*section, {"type": RESUMABLE, **(checkpoint or {})}]
     return [
         CALLBACKS.create(item, **{name: getattr(context, name) for name in _CONTEXT.get(item["type"], ())})
         for item in section

@@ -105,6 +105,7 @@ def fit(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     folder: pathlib.Path | None = None,
     announce: Callable[[str], None] | None = None,
+    checkpoint: Mapping[str, Any] | None = None,
 ) -> Training:
     """Train a model made by `build` for the recipe's epochs.
 
@@ -116,26 +117,27 @@ def fit(
         folder: where history.csv, checkpoints and the files of the recipe's callbacks are kept; None for nowhere, and
             then the training cannot be resumed.
         announce: is given one line for each thing worth telling.
+        checkpoint: arguments of the callback `resumable_checkpoint`, where the recipe has none.
 
     Raises:
         WorkFailedError: the training loss is not finite, or a divergence guard gives up.
     """
     batches = training_batches(recipe, data)
     context = dataclasses.replace(callback_context(recipe, data, folder), batches=batches, announce=announce)
-    own = build_callbacks(recipe.callbacks, context)
+    own = build_callbacks(recipe.callbacks, context, checkpoint)
     interruption = Interruption()
-    checkpoint = next((one for one in own if isinstance(one, ResumableCheckpoint)), None)
+    saving = next((one for one in own if isinstance(one, ResumableCheckpoint)), None)
 
     def stopped() -> str | None:
-        return interruption.name if checkpoint is None else checkpoint.stopped
+        return interruption.name if saving is None else saving.stopped
 
     recorder = EpochRecorder(None if folder is None else folder / HISTORY, lambda: stopped() is not None)
     everything = [*own, recorder, *callbacks]
     # A checkpoint starts the batches itself, and listens for signals.
-    if checkpoint is None:
+    if saving is None:
         everything = [batches.following(), *everything, StopWhenInterrupted(interruption)]
     start = time.perf_counter()
-    with interruption.listening() if checkpoint is None else contextlib.closing(checkpoint):
+    with interruption.listening() if saving is None else contextlib.closing(saving):
         model.fit(
             batches,
             epochs=recipe.training.epochs,

@@ -10,6 +10,9 @@ from kerastrain import experiments, topologies
 from kerastrain.tuning.space import Space
 from kerastrain.tuning.trial_recipes import TrialRecipes
 
+# Short trials are not slowed down by saving, and of a long one no more than a minute is lost.
+_CHECKPOINT = {"every_epochs": None, "every_minutes": 1.0}
+
 
 class RecipeHyperModel(keras_tuner.HyperModel):
     """Trains the recipe of a trial just as `kerastrain train` would train it alone, from the same seed.
@@ -48,9 +51,9 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         callbacks: Sequence[keras.callbacks.Callback] = (),
         **kwargs: Any,
     ) -> experiments.Training:
-        """The whole training of the trial."""
+        """The whole training of the trial; `folder` and `announce` are as `experiments.fit` takes them."""
         recipe = self.recipe(hp)
-        return experiments.fit(recipe, model, self.data(recipe), callbacks=callbacks)
+        return experiments.fit(recipe, model, self.data(recipe), callbacks=callbacks, checkpoint=_CHECKPOINT, **kwargs)
 
     def data(self, recipe: experiments.Recipe) -> experiments.PreparedData:
         """The data of a recipe."""

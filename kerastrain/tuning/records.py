@@ -47,7 +47,7 @@ class SearchResult:
     """What `search` returns.
 
     folder: where it is all written.
-    status: `finished` or `interrupted`.
+    status: `finished` or `interrupted`; of an earlier process also `running` (it was killed) or `failed`.
     ended_by: `max_trials`, `exhausted` (every point of the space was tried), `wall_clock`, `SIGINT` or `SIGTERM`.
     objective: metric and mode.
     trials: in the order they ran.

@@ -43,11 +43,12 @@ def search(
         on_trial: called with each trial's record as it ends.
 
     Returns:
-        The trials and the best of them. A finished search of the same file in the folder is returned without training.
+        The trials and the best of them. A finished search of the same file in the folder is returned without training;
+        an unfinished one goes on: no trial is run twice, and one that was cut off goes on from its last checkpoint.
 
     Raises:
         InputError: anything wrong with the file, the recipe or the data, before the first trial.
-        RefusedError: the folder is in use, or holds something else or an unfinished search.
+        RefusedError: the folder is in use, or holds something else or another search.
         WorkFailedError: no trial has a value, or three in a row failed; what they were is recorded.
 
     Example (not run here; it trains):
@@ -62,15 +63,19 @@ def search(
     width = None if sys.stderr.isatty() else 160
     console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True, width=width)
     with folder.locked():
-        result = folder.open(overwrite=overwrite)
-        if result is not None:
+        earlier = folder.open(overwrite=overwrite)
+        if earlier is not None and earlier.status == "finished":
             console.print(
                 f"{folder.path}: this search is finished; nothing is trained. Use --overwrite to run it again."
             )
+        elif earlier is not None:
+            console.print(f"{folder.path}: going on behind {len(earlier.trials)} of {len(made.trials)} trials.")
         for line in plan_lines(made):
             console.print(line)
-        if result is None:
-            result = _Run(made, folder, console, on_trial).result()
+        if earlier is not None and earlier.status == "finished":
+            result = earlier
+        else:
+            result = _Run(made, folder, console, on_trial, earlier).result()
     console.print(trials_table(result.trials, list(made.space.parameters), result.objective))
     if result.status == "finished" and result.best is None:
         raise WorkFailedError(
@@ -84,17 +89,25 @@ class _Run:
     """One run of the trials of a plan."""
 
     def __init__(
-        self, made: Plan, folder: SearchFolder, console: Console, on_trial: Callable[[TrialRecord], None] | None
+        self,
+        made: Plan,
+        folder: SearchFolder,
+        console: Console,
+        on_trial: Callable[[TrialRecord], None] | None,
+        earlier: SearchResult | None,
     ) -> None:
         self.plan, self.folder, self.console, self.on_trial = made, folder, console, on_trial
-        self.records: list[TrialRecord] = []
-        self.start = time.monotonic()
+        self.earlier = earlier
+        self.records: list[TrialRecord] = [] if earlier is None else list(earlier.trials)
+        # What earlier processes took of the budget counts.
+        self.start = time.monotonic() - (0.0 if earlier is None else earlier.seconds)
 
     def result(self) -> SearchResult:
         """Run them, write what there is after each, and at the end what ended it."""
         hypermodel = RecipeHyperModel(self.plan.space, self.plan.recipes)
         hypermodel.data(self.plan.base)
-        self.folder.begin()
+        if self.earlier is None:
+            self.folder.begin()
         seconds = self.plan.config.budget.wall_clock_seconds
         tuner = SearchTuner(
             self.plan.oracle(),
@@ -103,7 +116,9 @@ class _Run:
             directory=self.folder.path,
             deadline=None if seconds is None else self.start + seconds,
             on_trial=self._ended,
+            announce=self.console.print,
         )
+        tuner.go_on_behind(self.records)
         ended_by = self._search(tuner)
         status = "interrupted" if ended_by in {"SIGINT", "SIGTERM"} else "finished"
         spent = self._write(status, ended_by)

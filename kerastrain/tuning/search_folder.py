@@ -17,12 +17,12 @@ from kerastrain.tuning.planning import Plan
 from kerastrain.tuning.records import SearchResult, TrialRecord, best, history_lines, recorded, table_csv
 
 CONFIG, SUMMARY, TRIALS, HISTORY = "search.yaml", "search.json", "trials.csv", "history.jsonl"
-BEST_RECIPE, ENGINE = "best_recipe.yaml", "keras_tuner"
-_OURS = (SUMMARY, TRIALS, HISTORY, BEST_RECIPE, ENGINE, CONFIG)
+BEST_RECIPE, ENGINE, RUNNING = "best_recipe.yaml", "keras_tuner", "running_trial"
+_OURS = (SUMMARY, TRIALS, HISTORY, BEST_RECIPE, ENGINE, RUNNING, CONFIG)
 
 
 class SearchFolder:
-    """One directory a search: search.yaml, trials.csv, history.jsonl, best_recipe.yaml, search.json.
+    """One directory a search: search.yaml, trials.csv, history.jsonl, best_recipe.yaml, search.json, running_trial/.
 
     Every file is replaced whole after each trial; search.json comes last, and says whether the search is finished.
     """
@@ -38,10 +38,10 @@ class SearchFolder:
             yield
 
     def open(self, *, overwrite: bool) -> SearchResult | None:
-        """The result of the same search when it is finished here; None when this one may `begin`.
+        """What there is of the same search, finished or not; None when this one may `begin`.
 
         Raises:
-            RefusedError: the folder holds another search (naming the fields), or an unfinished one.
+            RefusedError: the folder holds another search (naming the fields), or its records cannot be read.
         """
         if overwrite or not (self.path / CONFIG).exists():
             return None
@@ -52,12 +52,7 @@ class SearchFolder:
                 f"{self.path}: holds another search. It differs in {'; '.join(rows[:8])}. "
                 "Choose another --out, or --overwrite."
             )
-        if summary["status"] == "finished":
-            return self._recorded(summary)
-        raise RefusedError(
-            f"{self.path}: holds an unfinished search, which cannot be continued. "
-            "Use --overwrite to start it again, or choose another --out."
-        )
+        return self._recorded(summary)
 
     def begin(self) -> None:
         """Start with nothing but the search file; what an earlier search wrote goes, and nothing else."""
@@ -99,7 +94,8 @@ class SearchFolder:
             objective = Objective.model_validate(summary["objective"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RefusedError(f"{self.path}: its records cannot be read ({error}). Use --overwrite.") from None
-        return SearchResult(self.path, summary["status"], summary["ended_by"], objective, trials, summary["seconds"])
+        ended_by = summary["ended_by"] or "nothing"
+        return SearchResult(self.path, summary["status"], ended_by, objective, trials, summary["seconds"])
 
     def _summary(self) -> dict[str, Any]:
         path = self.path / SUMMARY

@@ -81,7 +81,7 @@ def second_loss(y_true, y_pred):
         ({"network": lambda: network(loss=second_loss)}, r'loss.*"tests>first_two" -> "second_loss"'),
         ({"network": lambda: network(steps_per_execution=2)}, "steps_per_execution: 1 -> 2"),
         ({"data": lambda: batches(seed=1)}, r"data.seed: 0 -> 1"),
-        ({"data": lambda: batches(batch_size=9)}, r"batches: 6 -> 4; data.batch_size: 6 -> 9"),
+        ({"data": lambda: batches(batch_size=9)}, r"data.batch_size: 6 -> 9; batches: 6 -> 4"),
         ({"data": lambda: batches(inputs=INPUTS + np.float32(1))}, r'data.sha256.inputs: "[0-9a-f]+" -> "[0-9a-f]+"'),
         ({"seen": False}, r"data.samples: 36 -> nothing"),
         ({"identity": {"seed": 1}}, r"yours.seed: 0 -> 1"),
@@ -112,7 +112,7 @@ def test_another_training_is_refused_by_field_with_old_and_new(changed, message,
 
 def test_other_callbacks_are_refused(folder):
     training = Training(folder, identity={"seed": 0}, callbacks=lambda: [keras.callbacks.EarlyStopping("loss")])
-    with pytest.raises(RefusedError, match=r"callbacks: Steps, History -> EarlyStopping, Steps, History. Use the same"):
+    with pytest.raises(RefusedError, match=r"History -> EarlyStopping, History. Use the same"):
         training.run()
     assert training.steps.rows == {}
 

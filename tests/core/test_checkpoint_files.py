@@ -107,7 +107,7 @@ def test_tuples_come_back_as_lists(tmp_path):
         np.array(["text"]),
         np.zeros(1, [("a", "i4"), ("b", "f4")]),
     ],
-    ids=str,
+    ids=["key", "array", "float", "object", "set", "bytes", "objects", "text", "structure"],
 )
 def test_what_cannot_be_read_back_is_not_written(tmp_path, state):
     with pytest.raises(TypeError, match=r"a checkpoint('s dictionaries)? h(olds|ave)"):

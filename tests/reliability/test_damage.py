@@ -3,7 +3,6 @@
 import collections
 import shutil
 
-import numpy as np
 import pytest
 from store_cases import FILES, KINDS, all_detected, detected, prepared
 from training_probes import Training
@@ -21,7 +20,7 @@ def checkpoints(tmp_path_factory):
 
 
 # 200 in all, spread over the three files.
-@pytest.mark.parametrize(("kind", "count"), zip(KINDS, (104, 60, 30, 6), strict=True))
+@pytest.mark.parametrize(("kind", "count"), list(zip(KINDS, (104, 60, 30, 6), strict=True)))
 def test_it_is_detected(kind, count, checkpoints, tmp_path):
     results = [detected(checkpoints, tmp_path / "copy", kind, seed) for seed in range(count)]
     assert [(seed, result) for seed, result in enumerate(results) if not result["ok"]] == []
@@ -55,4 +54,5 @@ def test_what_is_swapped_between_checkpoints_is_found_too(checkpoints, tmp_path)
     shutil.copy(older / "arrays.bin", newest / "arrays.bin")
     with pytest.raises(checkpoint_files.DamagedError, match=r"arrays.bin is not what was written"):
         checkpoint_files.read(newest)
-    assert np.array_equal((older / "arrays.bin").stat().st_size, (newest / "arrays.bin").stat().st_size)
+    # Not by its length, which is the same.
+    assert (older / "arrays.bin").stat().st_size == (newest / "arrays.bin").stat().st_size

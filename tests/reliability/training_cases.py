@@ -128,7 +128,7 @@ class TrainingCases:
         problems += self._finish(folder, features)
         if any(steps_of(folder)[before:]):
             problems.append("it trained")
-        if "this training is finished after 4 epochs (loss " not in told_in(folder):
+        if "this training is finished after 4 epochs (" not in told_in(folder):
             problems.append("its result was not told")
         return {"problems": problems}
 
