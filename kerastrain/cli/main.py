@@ -191,7 +191,7 @@ def lr_find(
     smoke: Smoke = False,
     verbose: Verbose = False,
 ) -> None:
-    """Try rising learning rates for some steps, and suggest a range."""
+    """Try rising learning rates, and suggest a range."""
     overrides = _overrides(set_ or [])
     labels = dict.fromkeys(overrides, "--set")
     if data is not None:
