@@ -191,7 +191,7 @@ def lr_find(
     smoke: Smoke = False,
     verbose: Verbose = False,
 ) -> None:
-    """Train for some steps at a rising learning rate: which rates does this recipe bear?"""
+    """Try rising learning rates, and suggest a range."""
     overrides = _overrides(set_ or [])
     labels = dict.fromkeys(overrides, "--set")
     if data is not None:
