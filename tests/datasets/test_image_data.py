@@ -1,7 +1,5 @@
 import dataclasses
 import hashlib
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -51,9 +49,3 @@ def test_load_by_name_and_the_table_of_names():
 def test_unknown_names_get_the_closest(name, message):
     with pytest.raises(InputError, match=message):
         datasets.load(name)
-
-
-def test_importing_the_package_imports_neither_pillow_nor_rich():
-    program = "import sys, kerastrain.datasets; print({'PIL', 'rich'} & set(sys.modules))"
-    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert result.stdout.strip() == "set()"

@@ -8,6 +8,8 @@ from children import Children
 from training import FEATURES
 from training_cases import TrainingCases
 
+pytestmark = pytest.mark.slow  # CI runs them as a step of its own.
+
 
 @pytest.fixture(scope="module")
 def cases(tmp_path_factory):

@@ -70,6 +70,7 @@ def content(result):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("space", "search"), STRATEGIES, ids=["random", "grid"])
 def test_it_ends_as_the_one_that_nothing_happened_to(space, search, tmp_path, power):
     path = write(tmp_path, space, search=search)
@@ -115,6 +116,7 @@ def test_a_trial_goes_on_from_its_last_checkpoint(tmp_path, power):
     assert steps[0] < steps[1] == steps[2]  # of the second trial only the rest is trained
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kept", ["search.json", "history.jsonl"])
 def test_files_of_a_moment_before_are_enough(kept, tmp_path, power):
     """A kill between two writes leaves one file newer than the other."""
@@ -161,6 +163,7 @@ def test_the_wall_clock_goes_on_too(tmp_path, power):
     assert (result.ended_by, begun, len(result.trials)) == ("wall_clock", [], 1)
 
 
+@pytest.mark.slow
 def test_the_file_of_the_search_is_that_of_its_beginning(tmp_path, power):
     path = write(tmp_path, SPACE, search=STRATEGIES[0][1])
     power(trial=2, steps=1)
