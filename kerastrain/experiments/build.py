@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from kerastrain import losses
+from kerastrain import layers, losses
 from kerastrain._core.keras_layers import all_layers
 from kerastrain.callbacks import StatefulCallback
 from kerastrain.datasets import Batches
@@ -78,7 +78,18 @@ def build_for_execution(recipe: Recipe, data: PreparedData) -> tuple[keras.Model
         jit_compile=execution.jit,
     )
     _check_callbacks(recipe, model, data)
+    views_of(recipe, model)  # Refuses a shift that the images have no room for, before anything is trained.
     return model, execution
+
+
+def views_of(recipe: Recipe, model: keras.Model) -> keras.Model | None:
+    """The model that answers by the mean of several views, compiled; None where the recipe asks for none."""
+    views = recipe.evaluation.test_time_augmentation
+    if views is None:
+        return None
+    augmented = layers.TestTimeAugmentation(model, mirror=views.mirror, shift=views.shift)
+    augmented.compile(loss=loss_of(recipe), metrics=metrics_of(recipe), jit_compile=model.jit_compile)
+    return augmented
 
 
 def callback_context(recipe: Recipe, data: PreparedData, folder: pathlib.Path | None = None) -> CallbackContext:

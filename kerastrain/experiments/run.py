@@ -12,7 +12,7 @@ import keras
 
 from kerastrain import layers, optimizers, plots
 from kerastrain._core import atomic_files, machine
-from kerastrain.experiments.build import build_for_execution, loss_of, metrics_of, step_samples, training_batches
+from kerastrain.experiments.build import build_for_execution, step_samples, training_batches, views_of
 from kerastrain.experiments.callback_parts import EVALUATION_BATCH, RECALIBRATION_SAMPLES
 from kerastrain.experiments.fit import Training, fit
 from kerastrain.experiments.interruption import Interruption, StopWhenInterrupted
@@ -168,11 +168,9 @@ def evaluate_views(
         data: as `prepare` gives it.
         callbacks: as for `evaluate`.
     """
-    views = recipe.evaluation.test_time_augmentation
-    if views is None:
+    augmented = views_of(recipe, model)
+    if augmented is None:
         return {}
-    augmented = layers.TestTimeAugmentation(model, mirror=views.mirror, shift=views.shift)
-    augmented.compile(loss=loss_of(recipe), metrics=metrics_of(recipe), jit_compile=model.jit_compile)
     return {"test_time_augmentation": evaluate(augmented, data, ("val", "test"), callbacks)}
 
 

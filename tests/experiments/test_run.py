@@ -218,5 +218,7 @@ def test_test_time_augmentation_is_evaluated_beside_the_plain_answer(tmp_path, t
     assert views["accuracy"] == pytest.approx((mean.argmax(axis=1) == labels).mean())
     assert views["loss"] == pytest.approx(-np.log(mean[np.arange(len(labels)), labels]).mean(), rel=1e-4)
     assert set(result["test_time_augmentation"]) == {"val", "test"}
+    with pytest.raises(InputError, match="`shift` must be below 8"):
+        experiments.build(tiny_recipe(evaluation__test_time_augmentation={"shift": 8}), tiny)
     with pytest.raises(InputError, match="reads more"):
         experiments.load("multi_input", {"evaluation.test_time_augmentation": {}})
