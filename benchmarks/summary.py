@@ -18,6 +18,8 @@ def main() -> None:
         text += ["", *optimizer_cost(lines_of("optimizer_cost.jsonl"))]
     if (RESULTS / "augmentation.json").exists():
         text += ["", *augmentation(json.loads((RESULTS / "augmentation.json").read_text(encoding="utf-8")))]
+    if (RESULTS / "checkpoint_cost.json").exists():
+        text += ["", *checkpoint_cost(json.loads((RESULTS / "checkpoint_cost.json").read_text(encoding="utf-8")))]
     if (RESULTS / "ablation.jsonl").exists():
         text += ["", *ablation(lines_of("ablation.jsonl"))]
     text += ["", *examples(lines_of("examples.jsonl"))]
@@ -142,6 +144,21 @@ def augmentation(report: dict[str, Any]) -> list[str]:
             f"| {row['kerastrain_is_faster_by']:.1f} |"
         )
     return lines
+
+
+def checkpoint_cost(report: dict[str, Any]) -> list[str]:
+    """What saving each epoch costs."""
+    row = report["rows"][0]
+    plain, saving = row["contenders"]["plain"], row["contenders"]["saving"]
+    return [
+        "## What saving at the end of each epoch costs: ResNet-20",
+        "",
+        f"`{report['command']}`, commit {report['commit']}, {report['machine']['processor']}, "
+        f"{report['machine']['cores']} cores. Epochs of {row['images_in_an_epoch']:,} images, two saves in each: "
+        f"{row['share_of_the_time_spent_saving']:.2%} of the wall time is spent saving, "
+        f"{row['milliseconds_of_each_save']:.0f} ms a save; CPU seconds {plain['cpu_seconds']:.2f} without and "
+        f"{saving['cpu_seconds']:.2f} with it.",
+    ]
 
 
 def ablation(rows: list[dict[str, Any]]) -> list[str]:
