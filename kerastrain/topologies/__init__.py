@@ -12,6 +12,7 @@ from kerastrain.topologies.mlp_sequential import mlp_sequential
 from kerastrain.topologies.multi_input import multi_input
 from kerastrain.topologies.multi_label import multi_label
 from kerastrain.topologies.residual import residual
+from kerastrain.topologies.supervised_autoencoder import supervised_autoencoder
 from kerastrain.topologies.voting_ensemble import VotingEnsemble, members
 from kerastrain.topologies.voting_ensemble_of import voting_ensemble_of
 from kerastrain.topologies.voting_layer import VotingLayer
@@ -38,5 +39,6 @@ __all__ = [
     "multi_input",
     "multi_label",
     "residual",
+    "supervised_autoencoder",
     "voting_ensemble_of",
 ]

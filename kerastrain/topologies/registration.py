@@ -11,6 +11,7 @@ from kerastrain.topologies.mlp_sequential import mlp_sequential
 from kerastrain.topologies.multi_input import multi_input
 from kerastrain.topologies.multi_label import multi_label
 from kerastrain.topologies.residual import residual
+from kerastrain.topologies.supervised_autoencoder import supervised_autoencoder
 
 
 def _add(function: Callable[..., Any], description: str, *, task: str = "multiclass", data_form: str = "image") -> None:
@@ -31,3 +32,4 @@ _add(
     data_form="image_and_histogram",
 )
 _add(multi_label, "two images side by side, one sigmoid a class", task="multilabel", data_form="pairs")
+_add(supervised_autoencoder, "an encoder whose code classifies, and with its weights transposed draws the image again")

@@ -186,6 +186,9 @@ ROWS: dict[str, Row] = {
         "topology", {"widths": [4, 8], "blocks": 1, **PARTS, **SMALL_IMAGE, "input_shape": (8, 16, 3)}
     ),
     "topologies.residual": Row("topology", {"depth": 8, "width": 4, **PARTS, **SMALL_IMAGE}),
+    "topologies.supervised_autoencoder": Row(
+        "topology", {"units": [6, 5], "activation": "gelu", "dropout": 0.2, "regularizer": 1e-4, **SMALL_IMAGE}
+    ),
     "topologies.voting_ensemble_of": Row("function"),
     "tuning.GridOracle": Row("class"),
     "tuning.RandomOracle": Row("class"),

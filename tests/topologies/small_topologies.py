@@ -29,6 +29,7 @@ SMALL: dict[str, dict[str, Any]] = {
         "input_shape": (8, 8, 3),
     },
     "multi_label": {"widths": [4, 6], "blocks": 1, "input_shape": (8, 16, 3)},
+    "supervised_autoencoder": {"units": [6, 4], "activation": "tanh", "dropout": 0.2, "input_shape": (8, 8, 3)},
 }
 NAMES = sorted(SMALL)
 
