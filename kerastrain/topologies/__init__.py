@@ -2,6 +2,7 @@
 
 from kerastrain.topologies import component_names as component_names
 from kerastrain.topologies import registration as registration
+from kerastrain.topologies.airbench import airbench
 from kerastrain.topologies.catalog import DATA_FORMS, TASKS, TOPOLOGIES, describe
 from kerastrain.topologies.components import ACTIVATIONS, DROPOUTS, INITIALIZERS, NORMALIZATIONS, REGULARIZERS
 from kerastrain.topologies.convnet import convnet
@@ -29,6 +30,7 @@ __all__ = [
     "TOPOLOGIES",
     "VotingEnsemble",
     "VotingLayer",
+    "airbench",
     "convnet",
     "describe",
     "ensemble",

@@ -89,6 +89,7 @@ ROWS: dict[str, Row] = {
     "layers.DropBlock2D": Row("layer"),
     "layers.DropConnect": Row("layer"),
     "layers.GELU": Row("layer"),
+    "layers.FusedBatchNormalization": Row("layer"),
     "layers.GhostBatchNormalization": Row("layer"),
     "layers.Maxout": Row("layer"),
     "layers.MeanCentering": Row("layer"),
@@ -164,6 +165,7 @@ ROWS: dict[str, Row] = {
     "topologies.TOPOLOGIES": Row("registry"),
     "topologies.VotingEnsemble": Row("model"),
     "topologies.VotingLayer": Row("layer"),
+    "topologies.airbench": Row("topology", {"widths": [4, 8], **PARTS, **SMALL_IMAGE}),
     "topologies.convnet": Row("topology", {"widths": [4, 8], "blocks": 1, **PARTS, **SMALL_IMAGE}),
     "topologies.describe": Row("function"),
     "topologies.ensemble": Row(

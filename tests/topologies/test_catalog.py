@@ -13,7 +13,7 @@ from kerastrain import topologies
 from kerastrain._core.errors import InputError
 
 # The others hold layers of kerastrain, and are loaded where it is there.
-PLAIN = [name for name in NAMES if name not in ("ensemble", "supervised_autoencoder")]
+PLAIN = [name for name in NAMES if name not in ("airbench", "ensemble", "supervised_autoencoder")]
 
 
 def test_settings_cover_the_catalog():
