@@ -9,13 +9,27 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kerastrain import callbacks, datasets, experiments, layers, optimizers, plots, topologies, tuning
+    from kerastrain.experiments.fast_compile import fast_compile
 
 __version__ = "0.1.0"
-__all__ = ["callbacks", "datasets", "experiments", "layers", "optimizers", "plots", "topologies", "tuning"]
+_PACKAGES = ("callbacks", "datasets", "experiments", "layers", "optimizers", "plots", "topologies", "tuning")
+__all__ = [
+    "callbacks",
+    "datasets",
+    "experiments",
+    "fast_compile",
+    "layers",
+    "optimizers",
+    "plots",
+    "topologies",
+    "tuning",
+]
 
 
 def __getattr__(name: str) -> Any:
-    if name in __all__:
+    if name == "fast_compile":
+        return importlib.import_module("kerastrain.experiments").fast_compile
+    if name in _PACKAGES:
         return importlib.import_module(f"kerastrain.{name}")
     raise AttributeError(f"module `kerastrain` has no attribute `{name}`. Known: {', '.join(__all__)}.")
 
