@@ -16,7 +16,7 @@ import json  # noqa: E402
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from torch import nn  # noqa: E402
-from torch.nn import functional as F  # noqa: E402
+from torch.nn import functional as F  # noqa: E402, N812
 
 BATCH, SMOOTHING, SCALE, MOMENTUM = 1024, 0.2, 1 / 9, 0.85
 RATE, DECAY = 1.5, 1.330e-3
