@@ -3,12 +3,12 @@
 import hashlib
 from typing import Any, Protocol
 
-import keras
 import numpy as np
 
 from kerastrain._core.checks import boolean, choice, whole_number
 from kerastrain._core.errors import InputError
 from kerastrain._core.registry import NonNegativeInt, PositiveInt
+from kerastrain.datasets.epoch_batches import EpochBatches
 from kerastrain.preprocessing import flip_mask, random_crop
 
 
@@ -24,7 +24,7 @@ class Augmentation(Protocol):
         ...
 
 
-class Batches(keras.utils.PyDataset):
+class Batches(EpochBatches):
     """Training batches out of arrays in memory, in an order that depends on nothing but the seed and the epoch.
 
     `fit(shuffle=True)` takes its order from global state (and after `set_random_seed` repeats one permutation every
@@ -32,9 +32,9 @@ class Batches(keras.utils.PyDataset):
     of (seed, e, image), the further `augmentation` of (seed, e, batch). So any batch can be made again at any time, and
     a resumed training goes on within an epoch without going through it again.
 
-    `start` sets epoch and position. `kerastrain.callbacks.ResumableCheckpoint(folder, batches)` calls it, and
-    `batches.following()` is a callback that does it alone. Fit with `shuffle=False`, else Keras permutes the batches
-    from Python's global random state.
+    In `fit` its epochs are those of `fit`. `start` sets epoch and position by hand, and
+    `kerastrain.callbacks.ResumableCheckpoint(folder, batches)` calls it to go on within an epoch. Fit with
+    `shuffle=False`, else Keras permutes the batches from Python's global random state; without `steps_per_epoch`.
 
     Args:
         inputs: array `(samples, ...)`, or a dictionary of such arrays. With crop or flip, images `(samples, height,
@@ -91,7 +91,6 @@ class Batches(keras.utils.PyDataset):
                 + ("nothing called " + repr(image_key) if images is None else f"shape {images.shape}")
                 + "."
             )
-        self.length = -(-samples // self.batch_size)
         if even:
             self.bounds = np.linspace(0, samples, self.length + 1).round().astype(int)
         else:
@@ -99,8 +98,9 @@ class Batches(keras.utils.PyDataset):
         self.weighted = even and samples % self.length != 0
         self.start(0)
 
-    def __len__(self) -> int:
-        return self.length - self.step
+    @property
+    def length(self) -> int:
+        return -(-len(self.labels) // self.batch_size)
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
         index += self.step
@@ -117,31 +117,12 @@ class Batches(keras.utils.PyDataset):
         weight = len(chosen) * self.length / len(self.labels)
         return inputs, labels, np.full(len(chosen), weight, np.float32)
 
-    def start(self, epoch: int, step: int = 0) -> None:
-        """Go to a place in the training: from now on batch 0 is the one behind `step` batches of `epoch`.
-
-        Everything random about the epoch is drawn, for all samples at once: a few milliseconds.
-
-        Args:
-            epoch: counted from 0.
-            step: batches of it that are done.
-
-        Raises:
-            InputError: there are fewer batches in an epoch.
-        """
-        epoch, step = whole_number("epoch", epoch, minimum=0), whole_number("step", step, minimum=0)
-        if step > self.length:
-            raise InputError(f"`step` must be at most {self.length}, the batches of an epoch. Received: step={step}.")
-        self.epoch, self.step = epoch, step
+    def _draw(self, epoch: int) -> None:
         samples = len(self.labels)
         self.order = np.random.default_rng([self.seed, epoch, 0]).permutation(samples)
         generator = np.random.default_rng([self.seed, epoch, 1])
         self.offsets = generator.integers(0, 2 * self.crop + 1, (samples, 2), dtype=np.int32) if self.crop else None
         self.flipped = flip_mask(self.flip, samples, seed=self.seed, epoch=epoch)
-
-    def following(self) -> keras.callbacks.Callback:
-        """A callback that starts each epoch of `fit`, for a training without a `ResumableCheckpoint`."""
-        return keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: self.start(epoch))
 
     def identity(self) -> dict[str, Any]:
         """Plain data that two equal data orders share, with a sha256 of all samples and labels."""

@@ -133,9 +133,8 @@ def fit(
 
     recorder = EpochRecorder(None if folder is None else folder / HISTORY, lambda: stopped() is not None)
     everything = [*own, recorder, *callbacks]
-    # A checkpoint starts the batches itself, and listens for signals.
-    if saving is None:
-        everything = [batches.following(), *everything, StopWhenInterrupted(interruption)]
+    if saving is None:  # A checkpoint listens for signals itself.
+        everything.append(StopWhenInterrupted(interruption))
     start = time.perf_counter()
     with interruption.listening() if saving is None else contextlib.closing(saving):
         model.fit(
