@@ -69,6 +69,19 @@ def epoch_of_fit(*, ended: bool) -> int | None:
     return int(names["epoch"]) + ended if "epoch" in names else int(names["initial_epoch"])
 
 
+def validation_of_fit() -> dict[str, Any] | None:
+    """The running `fit`'s data of the validation, and how it goes through them; None where there is none."""
+    names = _names_in_fit()
+    if names is None or names.get("validation_data") is None:
+        return None
+    return {
+        "data": names["validation_data"],
+        "batch_size": names["validation_batch_size"],
+        "steps": names["validation_steps"],
+        "every_epochs": names["validation_freq"],
+    }
+
+
 def forget_what_was_read_ahead() -> None:
     """Drop the batches that workers have read beyond the end of an epoch, or behind a first look at the data: Keras
     would give them to the next epoch. Called by a PyDataset's `on_epoch_end`, when the workers have stopped."""

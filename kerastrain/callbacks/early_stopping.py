@@ -118,6 +118,7 @@ after epoch 3: no improvement for 2 epochs.
         names = list(monitor) if isinstance(monitor, list | tuple) else [monitor]
         if not names or len(set(map(repr, names))) < len(names):
             raise InputError(f"`monitor` must be a name or a list of different ones. Received: monitor={monitor!r}.")
+        self.monitor, self.mode, self.min_delta, self.baseline = monitor, mode, min_delta, baseline
         modes, deltas = _each("mode", mode, names), _each("min_delta", min_delta, names)
         self.monitors = [Monitor(*given) for given in zip(names, modes, deltas, strict=True)]
         self.baselines = [

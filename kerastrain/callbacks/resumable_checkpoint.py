@@ -21,7 +21,7 @@ from kerastrain._core.errors import InputError, RefusedError, WorkFailedError
 from kerastrain._core.interruption import EXIT_CODES, Interruption
 from kerastrain.callbacks import fit_state, keras_states, order
 from kerastrain.callbacks.monitor import Monitor
-from kerastrain.callbacks.training_identity import training_identity
+from kerastrain.callbacks.training_identity import common_callbacks, training_identity
 
 
 class ResumableCheckpoint(keras.callbacks.Callback):
@@ -160,7 +160,13 @@ class ResumableCheckpoint(keras.callbacks.Callback):
             if not self.model.optimizer.built:
                 self.model.optimizer.build(self.model.trainable_variables)
             self._identity = {
-                **training_identity(self.model, self.data, self.params.get("steps")),
+                **training_identity(
+                    self.model,
+                    self.data,
+                    self.params.get("steps"),
+                    keras_training.validation_of_fit(),
+                    self._others,
+                ),
                 "yours": self.identity,
             }
             self._batch = self.data[0] if self.data is not None else None
@@ -248,7 +254,7 @@ class ResumableCheckpoint(keras.callbacks.Callback):
         return self.store.newest_valid(self.announce, lambda about: not about["finished"]) or found
 
     def _resume(self, path: pathlib.Path, state: Any, about: dict[str, Any]) -> None:
-        rows = differences(state["identity"], self._identity)
+        rows = differences(*common_callbacks(state["identity"], self._identity))
         if rows:
             more = f" and {len(rows) - 6} more" if len(rows) > 6 else ""
             raise RefusedError(

@@ -1,11 +1,11 @@
 """The order of the training samples, and their augmentation, as functions of (seed, epoch, position)."""
 
-import hashlib
 from typing import Any, Protocol
 
 import numpy as np
 
 from kerastrain._core.checks import boolean, choice, whole_number
+from kerastrain._core.described import sha256_of
 from kerastrain._core.errors import InputError
 from kerastrain._core.registry import NonNegativeInt, PositiveInt
 from kerastrain.datasets.epoch_batches import EpochBatches
@@ -135,7 +135,7 @@ class Batches(EpochBatches):
             "flip": self.flip,
             "even": self.even,
             "augmentation": self.augmentation.identity() if self.augmentation is not None else None,
-            "sha256": {key: _sha256(values) for key, values in {**parts, "labels": self.labels}.items()},
+            "sha256": {key: sha256_of(values) for key, values in {**parts, "labels": self.labels}.items()},
         }
 
     @property
@@ -152,8 +152,3 @@ class Batches(EpochBatches):
         mirrored = self.flipped[chosen]
         offsets = np.zeros((len(chosen), 2), np.int32) if self.offsets is None else self.offsets[chosen]
         return random_crop(images, offsets, self.crop, mirrored if mirrored.any() else None)
-
-
-def _sha256(values: Any) -> str:
-    values = np.ascontiguousarray(values)
-    return hashlib.sha256(f"{values.dtype} {values.shape}".encode() + values.tobytes()).hexdigest()[:16]

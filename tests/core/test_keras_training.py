@@ -221,3 +221,14 @@ def test_the_epoch_of_fit_is_told_to_the_hooks_of_its_data(built):
     assert data.found[data.found.index(("end", 2)) + 1 :] == (("begin", 2), ("end", 3), ("begin", 3), ("end", 4))
     assert {epoch for _, epoch in other.found} == {None}
     assert keras_training.epoch_of_fit(ended=False) is None
+
+
+def test_the_validation_of_fit_is_told():
+    found = []
+    callback = Does(train_begin=lambda one: found.append(keras_training.validation_of_fit()))
+    held = np.zeros((2, 1)), np.zeros((2, 1))
+    options = {"validation_data": held, "validation_batch_size": 2, "validation_freq": 3, "validation_steps": 1}
+    network().fit(Data(), callbacks=[callback], shuffle=False, verbose=0, **options)
+    network().fit(Data(), callbacks=[callback], shuffle=False, verbose=0)
+    assert found == [{"data": held, "batch_size": 2, "steps": 1, "every_epochs": 3}, None]
+    assert keras_training.validation_of_fit() is None
