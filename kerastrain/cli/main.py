@@ -139,6 +139,10 @@ def predict(
     verbose: Verbose = False,
 ) -> None:
     """The classes that a trained model sees in image files."""
+    if dropout_samples is not None:
+        from kerastrain._core.checks import whole_number
+
+        whole_number("--dropout-samples", dropout_samples, minimum=2)
     experiments = _experiments(verbose)
     predictions = experiments.load_trained(target).predict(images, dropout_samples=dropout_samples)
     _say(_console(), *map(summary.prediction_line, predictions))
@@ -162,9 +166,11 @@ def checkpoints(
         )
     console, store = _console(), work.store_of(run)
     if action in ("list", "verify"):
-        found = work.verified(store) if action == "verify" else work.rows(store, whole=False)
+        found = work.rows(store, whole=action == "verify")
         _say(console, *map(work.line, found))
         _finish({"run": str(run), "checkpoints": found})
+        if action == "verify":
+            work.check_intact(store, found)
         return
     path = work.chosen(store, checkpoint)
     if action == "show":
@@ -197,18 +203,14 @@ def lr_find(
     if data is not None:
         overrides["data.name"], labels["data.name"] = data, "--data"
     experiments = _experiments(verbose)
-    loaded = experiments.load(recipe, overrides, labels)
-    from kerastrain.experiments.find_learning_rate import table
+    from kerastrain.experiments.find_learning_rate import check, table
 
+    options = {"min_learning_rate": min_learning_rate, "max_learning_rate": max_learning_rate, "steps": steps}
+    check(out, **options)
+    loaded = experiments.load(recipe, overrides, labels)
     console = _console()
     _say(console, f"Testing learning rates from {min_learning_rate:g} to {max_learning_rate:g}")
-    result = experiments.find_learning_rate(
-        experiments.smoke(loaded) if smoke else loaded,
-        out,
-        min_learning_rate=min_learning_rate,
-        max_learning_rate=max_learning_rate,
-        steps=steps,
-    )
+    result = experiments.find_learning_rate(experiments.smoke(loaded) if smoke else loaded, out, **options)
     _say(console, *table(result), f"Curve: {result['figure']}")
     _finish(result)
 
