@@ -11,7 +11,7 @@ from typing import Any
 import keras
 
 from kerastrain._core import atomic_files, keras_training
-from kerastrain._core.checks import number, whole_number
+from kerastrain._core.checks import number, place_for_file, whole_number
 from kerastrain._core.errors import InputError, WorkFailedError
 from kerastrain._core.training_state import optimizer_of
 from kerastrain.callbacks import fit_state, keras_states, movable_rate, order
@@ -67,8 +67,8 @@ class DivergenceGuard(StatefulCallback):
 
     Raises:
         InputError: an argument out of range; at the beginning of `fit`: a second guard, a learning rate that cannot be
-            cut, or no norms for `gradient_factor`. Within `fit` WorkFailedError, when the rollbacks are used up, or
-            weights are not finite before the first step.
+            cut, no norms for `gradient_factor`, a path at which there can be no file. Within `fit` WorkFailedError,
+            when the rollbacks are used up, or weights are not finite before the first step.
 
     Example:
 
@@ -160,7 +160,8 @@ class DivergenceGuard(StatefulCallback):
         self._others = order.surround(self, _First(self))
         self._check_others()
         if self.path is not None:
-            self.path.unlink(missing_ok=True)  # An earlier training's; a resume writes it again.
+            # An earlier training's; a resume writes it again.
+            place_for_file("path", self.path).unlink(missing_ok=True)
 
     def _check_others(self) -> None:
         for other in self._others:

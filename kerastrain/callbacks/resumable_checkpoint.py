@@ -1,6 +1,7 @@
 """A training that goes on where it was, whatever ended it."""
 
 import contextlib
+import json
 import math
 import os
 import pathlib
@@ -129,7 +130,7 @@ class ResumableCheckpoint(keras.callbacks.Callback):
         self.monitor = Monitor(monitor, mode=choice("mode", mode, ("auto", "min", "max")))
         self.on_failure = choice("on_failure", on_failure, ("fail", "warn"))
         self.on_signal = choice("on_signal", on_signal, ("exit", "stop"))
-        self.identity = identity
+        self.identity = _plain_data(identity)
         self.announce = announce or (lambda line: print(line, file=sys.stderr))
         self.store = CheckpointStore(
             self.folder / "checkpoints",
@@ -218,7 +219,8 @@ class ResumableCheckpoint(keras.callbacks.Callback):
         for other in self._others:
             if isinstance(other, ResumableCheckpoint | keras.callbacks.BackupAndRestore):
                 raise InputError(
-                    f"`callbacks` must have one that resumes. Received: a {type(other).__name__} beside it."
+                    "`callbacks` must have one callback that resumes the training. Received: two, a "
+                    f"{type(self).__name__} and a {type(other).__name__}. Leave one of them out."
                 )
         unknown = sorted({type(one).__name__ for one in self._others if not keras_states.is_known(one)})
         if unknown:
@@ -489,6 +491,21 @@ _THREADS = (
     "XLA_FLAGS",
     "MKL_NUM_THREADS",
 )
+
+
+def _plain_data(identity: Any) -> dict[str, Any] | None:
+    try:
+        json.dumps(identity)
+    except (TypeError, ValueError):
+        plain = False
+    else:
+        plain = identity is None or isinstance(identity, dict)
+    if not plain:
+        raise InputError(
+            "`identity` must be a dictionary of numbers, text and lists, such as {'seed': 0}. "
+            f"Received: identity={identity!r}."
+        )
+    return identity
 
 
 def _json_number(value: Any) -> float | None:

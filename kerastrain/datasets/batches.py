@@ -42,7 +42,8 @@ class Batches(EpochBatches):
         labels: array `(samples, ...)`.
         batch_size: samples in a batch; the last one of an epoch may be smaller.
         seed: of the order and the augmentation.
-        crop: pixels of reflected padding to crop from at random; 0 switches it off.
+        crop: pixels of reflected padding to crop from at random, fewer than the images have in height and width; 0
+            switches it off.
         flip: `none`, `random` or `alternating`, see `kerastrain.preprocessing.flip_mask`.
         augmentation: what comes after crop and flip, for a batch at a time, see `Augmentation`; None for nothing.
         image_key: in a dictionary of inputs, the one to augment.
@@ -90,6 +91,11 @@ class Batches(EpochBatches):
                 "`crop` and `flip` are for images (samples, height, width, channels). Received: "
                 + ("nothing called " + repr(image_key) if images is None else f"shape {images.shape}")
                 + "."
+            )
+        if self.crop and self.crop >= min(images.shape[1:3]):
+            raise InputError(
+                f"`crop` must be less than the height and the width of the images, {images.shape[1]} and "
+                f"{images.shape[2]}. Received: crop={self.crop}."
             )
         if even:
             self.bounds = np.linspace(0, samples, self.length + 1).round().astype(int)

@@ -176,9 +176,10 @@ CALLBACKS.add(
 def _best_model(
     monitor: Monitor = "val_loss", mode: Mode = "auto", averaged: bool = False, *, folder: pathlib.Path | None
 ) -> Any:
-    # Without a run folder (a search's trial) there is nowhere to keep a model, and nothing to do.
+    # Without a run folder (a search's trial) there is nowhere to keep a model, and nothing to do but to refuse an
+    # optimizer without averages, as these do.
     if folder is None:
-        return keras.callbacks.Callback()
+        return callbacks.AveragedWeights() if averaged else keras.callbacks.Callback()
     return callbacks.BestModel(folder / "best_model.keras", monitor, mode, averaged)
 
 

@@ -385,6 +385,8 @@ def test_what_cannot_work_is_refused_at_the_beginning():
         fit(network(), [batches()], guard(gradient_factor=5.0))
     with pytest.raises(InputError, match="one DivergenceGuard"):
         fit(network(), [batches()], guard(), guard())
+    with pytest.raises(InputError, match="`path` needs a folder"):
+        fit(network(), [batches()], guard(path=f"{__file__}/events.jsonl"))
     with pytest.raises(InputError, match="LearningRateScheduler"):
         fit(network(), [batches()], guard(rate_factor=0.5), keras.callbacks.LearningRateScheduler(lambda epoch: 0.1))
 

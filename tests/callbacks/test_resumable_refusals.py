@@ -36,6 +36,8 @@ BATCHES = "batches"
         ({"on_failure": "ignore"}, "on_failure"),
         ({"on_signal": "wait"}, "on_signal"),
         ({"data": np.zeros(3)}, "`data` must be able to start within an epoch.*Received: ndarray"),
+        ({"identity": 3}, "`identity` must be a dictionary.*Received: identity=3"),
+        ({"identity": {"seed": object()}}, "`identity` must be a dictionary"),
         ({"every_steps": 5}, "`every_steps` needs `data`.*Received: data=None, every_steps=5"),
         ({"every_epochs": None}, "One of `every_epochs`, `every_steps` and `every_minutes` must say when"),
     ],
@@ -288,7 +290,10 @@ def test_two_that_resume_are_refused(kind, tmp_path):
         return [ResumableCheckpoint(tmp_path / "other")]
 
     training = Training(tmp_path / "one", callbacks=callbacks)
-    with pytest.raises(InputError, match=f"must have one that resumes. Received: a {kind} beside it"):
+    with pytest.raises(
+        InputError,
+        match=f"one callback that resumes the training. Received: two, a ResumableCheckpoint and a {kind}. Leave",
+    ):
         training.run()
     assert training.steps.rows == {}
 

@@ -196,6 +196,10 @@ def test_the_identity_of_several_inputs_tells_them_apart():
         ({"inputs": np.zeros((0, 2)), "labels": np.zeros(0)}, "labels: 0"),
         ({"inputs": {"a": np.zeros(5), "b": np.zeros(4)}}, r"\{'a': 5, 'b': 4\}, labels: 5"),
         ({"crop": 1}, r"are for images .*Received: shape \(5, 2\)"),
+        (
+            {"crop": 4, "inputs": np.zeros((5, 4, 6, 3))},
+            "less than the height and the width of the images, 4 and 6. Rec",
+        ),
         ({"flip": "random", "inputs": {"picture": np.zeros((5, 4, 4, 3))}}, "Received: nothing called 'image'"),
     ],
     ids=str,
