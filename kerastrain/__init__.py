@@ -8,10 +8,42 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kerastrain import callbacks, datasets, experiments, layers, optimizers, plots, topologies, tuning
+    from kerastrain import (
+        activations,
+        callbacks,
+        datasets,
+        diagnostics,
+        errors,
+        experiments,
+        initializers,
+        layers,
+        losses,
+        optimizers,
+        plots,
+        preprocessing,
+        regularizers,
+        topologies,
+        tuning,
+    )
 
 __version__ = "0.1.0"
-__all__ = ["callbacks", "datasets", "experiments", "layers", "optimizers", "plots", "topologies", "tuning"]
+__all__ = [
+    "activations",
+    "callbacks",
+    "datasets",
+    "diagnostics",
+    "errors",
+    "experiments",
+    "initializers",
+    "layers",
+    "losses",
+    "optimizers",
+    "plots",
+    "preprocessing",
+    "regularizers",
+    "topologies",
+    "tuning",
+]
 
 
 def __getattr__(name: str) -> Any:
