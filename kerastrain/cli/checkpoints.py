@@ -5,7 +5,7 @@ from typing import Any
 
 from kerastrain._core import checkpoint_files
 from kerastrain._core.checkpoint_files import DamagedError
-from kerastrain._core.checkpoint_store import CheckpointStore
+from kerastrain._core.checkpoint_store import CheckpointStore, place_of
 from kerastrain._core.errors import InputError, RefusedError, WorkFailedError, closest
 
 ACTIONS = ("list", "verify", "show", "export")
@@ -67,10 +67,7 @@ def line(row: dict[str, Any]) -> str:
     """A row for a person."""
     if row["status"] == "damaged":
         return f"{row['checkpoint']}  damaged: {row['problem']}"
-    place = (
-        f"end of epoch {row['epoch']}" if not row["step"] else f"epoch {row['epoch'] + 1}, behind step {row['step']}"
-    )
-    place = "end of the training" if row["finished"] else place
+    place = "at the end of the training" if row["finished"] else place_of(row["epoch"], row["step"])
     logs = "  ".join(f"{name} {value:.4f}" for name, value in row["logs"].items() if value is not None)
     return f"{row['checkpoint']}  {row['status']}  {place}  {row['megabytes']} MB  {logs}".rstrip()
 

@@ -123,6 +123,8 @@ def test_other_callbacks_are_refused(folder):
     with pytest.raises(RefusedError, match=r"History -> EarlyStopping, History. Use the same"):
         training.run()
     assert training.steps.rows == {}
+    # Nothing has been said to go on that does not.
+    assert not any("goes on" in line for line in training.lines)
 
 
 @pytest.mark.parametrize(
@@ -216,6 +218,14 @@ def test_a_damaged_one_is_named_and_the_one_before_is_used(name, folder):
     assert (folder / "checkpoints" / newest.name.replace("checkpoint", "damaged")).is_dir()
     # The newest was behind step 3 of the second epoch.
     assert min(training.steps.rows) == (1, 2)
+
+
+def test_of_a_training_whose_end_is_damaged_only_the_end_is_made_again(tmp_path):
+    whole = Training(tmp_path).run(2)
+    flip(sorted((tmp_path / "checkpoints").glob("checkpoint-*"))[-1] / "arrays.bin")
+    again = Training(tmp_path).run(2)
+    assert again.steps.rows == {} and again.everything() == whole.everything()
+    assert again.lines[-1].endswith(": all 2 epochs are trained, and training ends.")
 
 
 def test_all_damaged_is_an_error_and_nothing_is_trained(folder):
