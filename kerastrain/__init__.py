@@ -8,19 +8,41 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kerastrain import callbacks, datasets, experiments, layers, optimizers, plots, topologies, tuning
+    from kerastrain import (
+        activations,
+        callbacks,
+        datasets,
+        diagnostics,
+        errors,
+        experiments,
+        initializers,
+        layers,
+        losses,
+        optimizers,
+        plots,
+        preprocessing,
+        regularizers,
+        topologies,
+        tuning,
+    )
     from kerastrain.experiments.fast_compile import fast_compile
 
 __version__ = "0.1.0"
-_PACKAGES = ("callbacks", "datasets", "experiments", "layers", "optimizers", "plots", "topologies", "tuning")
 __all__ = [
+    "activations",
     "callbacks",
     "datasets",
+    "diagnostics",
+    "errors",
     "experiments",
     "fast_compile",
+    "initializers",
     "layers",
+    "losses",
     "optimizers",
     "plots",
+    "preprocessing",
+    "regularizers",
     "topologies",
     "tuning",
 ]
@@ -29,7 +51,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name == "fast_compile":
         return importlib.import_module("kerastrain.experiments").fast_compile
-    if name in _PACKAGES:
+    if name in __all__:
         return importlib.import_module(f"kerastrain.{name}")
     raise AttributeError(f"module `kerastrain` has no attribute `{name}`. Known: {', '.join(__all__)}.")
 

@@ -21,18 +21,20 @@ class FitProgress(StatefulCallback):
         console: where to show it; stderr, so that stdout stays one line of JSON.
     """
 
-    state_names = ("losses",)
+    state_names = ("losses", "done")
 
     def __init__(self, console: Console) -> None:
         super().__init__()
         self.console = console
         self.progress: Progress | None = None
         self.losses: list[float] = []
+        self.done = 0
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._started = time.perf_counter()
         self._first: int | None = None
         self.losses = []
+        self.done = 0
         if not self.console.is_terminal:
             return
         self.progress = Progress(
@@ -52,14 +54,16 @@ class FitProgress(StatefulCallback):
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._epoch = epoch
         self._partial = False
+        self._before = self.done  # Keras counts from 0 again in an epoch that an earlier process has begun.
         self._first = epoch if self._first is None else self._first
         self._epoch_started = time.perf_counter()
         if self.progress is not None:
             self.progress.update(self.task, description=f"epoch {epoch + 1}/{self.params['epochs']}")
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        self.done = self._before + batch + 1
         if self.progress is not None:
-            done = self._epoch * (self.params.get("steps") or 0) + batch + 1
+            done = self._epoch * (self.params.get("steps") or 0) + self.done
             self.progress.update(
                 self.task, completed=done, values=f"{_values(logs or {})}  {sparkline(self.losses[-_EPOCHS_SHOWN:])}"
             )
@@ -71,6 +75,7 @@ class FitProgress(StatefulCallback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if self._partial:
             return
+        self.done = 0
         self.losses.append(float((logs or {}).get("val_loss", (logs or {}).get("loss", math.nan))))
         seconds = time.perf_counter() - self._epoch_started
         here = epoch + 1 - (self._first or 0)  # Those before were an earlier process's.

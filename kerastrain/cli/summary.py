@@ -13,6 +13,8 @@ def training_lines(result: Mapping[str, Any]) -> list[str]:
         epochs = f"{result['epochs']} epoch" + ("" if result["epochs"] == 1 else "s")
         return [*lines, f"Stopped by {result['stopped']} after {epochs}; what there is, is in {result['run']}"]
     speed = f"{result['images_per_second']:,.0f} images/s in training, {result['seconds']:.1f} s in all"
+    if result.get("resumed"):
+        speed += f", resumed {result['resumed']} time" + "s" * (result["resumed"] > 1)
     return [*lines, f"{result['data']['description']}; seed {result['seed']}; {speed}", f"Run folder: {result['run']}"]
 
 

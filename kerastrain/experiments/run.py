@@ -13,7 +13,7 @@ import keras
 from kerastrain import layers, optimizers, plots
 from kerastrain._core import atomic_files, machine
 from kerastrain.experiments.build import build_for_execution, step_samples, training_batches, views_of
-from kerastrain.experiments.callback_parts import EVALUATION_BATCH, RECALIBRATION_SAMPLES
+from kerastrain.experiments.callback_context import EVALUATION_BATCH, RECALIBRATION_SAMPLES
 from kerastrain.experiments.fit import Training, fit
 from kerastrain.experiments.interruption import Interruption, StopWhenInterrupted
 from kerastrain.experiments.prepare import PreparedData, prepare
@@ -51,7 +51,8 @@ def run(
 
     Returns:
         The content of result.json. A finished run of the same recipe in the folder is returned without training, an
-        unfinished one goes on where it was.
+        unfinished one goes on where it was: `resumed` says how often it has, and `seconds` and `training_seconds` count
+        the training of earlier processes too, up to the checkpoints from which it went on.
 
     Raises:
         InputError: bad data. RefusedError: the folder is in use or holds something else. WorkFailedError: diverged.
@@ -111,9 +112,10 @@ def _run(
         "status": "finished" if stopped is None else "interrupted",
         **metrics,
         "epochs": len(training.history),
-        "seconds": round(time.perf_counter() - start, 3),
+        "seconds": round(time.perf_counter() - start + training.earlier_seconds, 3),
         "training_seconds": round(training.seconds, 3),
         "images_per_second": round(training.images_per_second, 1),
+        "resumed": training.resumed,
         "seed": recipe.training.seed,
         "recipe_hash": recipe.hash(),
         "data": data.facts(),

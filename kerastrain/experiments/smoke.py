@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from kerastrain._core import dotted_path
-from kerastrain.experiments.recipe import Recipe
+from kerastrain._core import dotted_path, yaml_document
+from kerastrain.experiments.recipe import Recipe, from_document
 
 _SAMPLES = 256
 
@@ -12,8 +12,11 @@ def smoke(recipe: Recipe) -> Recipe:
     """The recipe on a few hundred synthetic images for at most two epochs, or one for each stage of its learning rate.
 
     It shows that everything named in the recipe can be built, trained, saved and evaluated; its numbers mean nothing.
-    What the optimizer counts in epochs (warmups, the start of an average) shrinks with the run; accumulation and what
-    an average counts in updates is at most 2.
+    What the optimizer and the callbacks count in epochs (warmups, the start of an average, cycles) shrinks with the
+    run; accumulation and every so many steps are at most 2.
+
+    Raises:
+        InputError: the smaller recipe does not hold together, one line a problem.
     """
     data: Any = recipe.plain()
     limit = 16 if recipe.training.strategy == "sequential" else _SAMPLES
@@ -29,15 +32,19 @@ def smoke(recipe: Recipe) -> Recipe:
     }
     for path, value in changes.items():
         data = dotted_path.replaced(data, path, value)
-    data["optimizer"] = _sooner(data["optimizer"], epochs / recipe.training.epochs)
+    for section in ("optimizer", "callbacks"):
+        data[section] = _sooner(data[section], epochs / recipe.training.epochs)
+    for callback in data["callbacks"]:
+        if callback.get("after_epochs"):  # Within the run.
+            callback["after_epochs"] = sorted({min(epochs, epoch) for epoch in callback["after_epochs"]})
     for key, part in (
         ("gradient_accumulation_steps", data["optimizer"]),
         ("every_steps", data["optimizer"]["averaging"]),
+        *(("every_steps", callback) for callback in data["callbacks"]),
     ):
         if part and part.get(key):
             part[key] = min(2, part[key])
-    smaller: Recipe = Recipe.model_validate(data)
-    return smaller
+    return from_document(yaml_document.Document("--smoke", data, {}))
 
 
 def _sooner(node: Any, factor: float) -> Any:
@@ -61,4 +68,4 @@ def _scaled(key: str, value: Any, factor: float) -> Any:
         return [max(place, round(factor * item)) for place, item in enumerate(value, start=1)]
     if isinstance(value, float):
         return factor * value
-    return int(factor * value) if key == "start_epoch" else max(1, int(factor * value))
+    return int(factor * value) if key.startswith("start_") else max(1, int(factor * value))
