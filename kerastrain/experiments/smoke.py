@@ -6,6 +6,7 @@ from kerastrain._core import dotted_path, yaml_document
 from kerastrain.experiments.recipe import Recipe, from_document
 
 _SAMPLES = 256
+_WIDTH = 32
 
 
 def smoke(recipe: Recipe) -> Recipe:
@@ -23,13 +24,15 @@ def smoke(recipe: Recipe) -> Recipe:
     rate = recipe.optimizer.learning_rate
     stages = len(rate.get("stages", ())) if isinstance(rate, dict) else 0
     epochs = min(max(2, stages), recipe.training.epochs)
-    changes = {
+    changes: dict[str, Any] = {
         "data.name": "synthetic",
-        "data.validation": 200,
+        "data.validation": 200 if recipe.data.validation else 0,
         "data.train_limit": limit,
         "training.epochs": epochs,
         "training.batch_size": min(64, recipe.training.batch_size),
     }
+    if isinstance(recipe.model.get("widths"), list):
+        changes["model.widths"] = [min(_WIDTH, width) for width in recipe.model["widths"]]
     for path, value in changes.items():
         data = dotted_path.replaced(data, path, value)
     for section in ("optimizer", "callbacks"):

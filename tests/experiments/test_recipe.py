@@ -28,13 +28,12 @@ callbacks: [{type: early_stopping, monitor: val_loss, patience: 5}]
 """
 
 
-def test_one_recipe_is_shipped_for_each_topology():
+def test_a_recipe_is_shipped_for_each_topology():
     from kerastrain.topologies import TOPOLOGIES
 
-    assert set(experiments.shipped()) == set(TOPOLOGIES.names())
-    for name in experiments.shipped():
-        recipe = experiments.load(name)
-        assert (recipe.name, recipe.model["topology"]) == (name, name)
+    recipes = {name: experiments.load(name) for name in experiments.shipped()}
+    assert {recipe.model["topology"] for recipe in recipes.values()} == set(TOPOLOGIES.names())
+    assert all(recipe.name == name for name, recipe in recipes.items())
 
 
 def test_the_course_recipes_are_the_courses():
