@@ -78,7 +78,8 @@ def place_for_folder(name: str, path: pathlib.Path) -> pathlib.Path:
     """`path`, when a folder can be there: neither it nor anything above it is a file. Raises InputError otherwise."""
     for folder in (path, *path.parents):
         if folder.exists() and not folder.is_dir():
-            raise InputError(f"`{name}` needs a folder. Received: {path}, and {folder} is a file. Use another path.")
+            what = "which" if folder == path else f"and {folder}"
+            raise InputError(f"`{name}` needs a folder. Received: {path}, {what} is a file. Use another path.")
     return path
 
 

@@ -56,8 +56,8 @@ def fitted_data() -> tuple[Any, bool, int | None] | None:
     return getattr(adapter, "py_dataset", None), bool(getattr(adapter, "shuffle", False)), iterator.steps_per_epoch
 
 
-def epoch_of_fit(*, ended: bool) -> int | None:
-    """The epoch that the running `fit` is in, the next where it has `ended`, or the first when none has begun.
+def epoch_of_fit() -> tuple[int, bool] | None:
+    """The epoch that the running `fit` is in, and whether it has begun, else it is the first.
 
     None where no `fit` goes through the data, such as in `evaluate`. Called by a PyDataset's `on_epoch_begin` and
     `on_epoch_end`, which Keras tells no number, and calls for the look at the first batch by which it builds a model
@@ -66,7 +66,7 @@ def epoch_of_fit(*, ended: bool) -> int | None:
     names = _names_in_fit()
     if names is None or "initial_epoch" not in names:
         return None
-    return int(names["epoch"]) + ended if "epoch" in names else int(names["initial_epoch"])
+    return int(names.get("epoch", names["initial_epoch"])), "epoch" in names
 
 
 def validation_of_fit() -> dict[str, Any] | None:

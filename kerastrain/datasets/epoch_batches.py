@@ -13,8 +13,8 @@ class EpochBatches(keras.utils.PyDataset, abc.ABC):
     """A PyDataset with an order for each epoch, which can start anywhere in it.
 
     `fit` needs nothing but `shuffle=False`: each of its epochs, `initial_epoch` counted in, has the order of its
-    number. A `kerastrain.callbacks.ResumableCheckpoint` starts within an epoch. Where there is no `fit`, or an
-    `evaluate` goes through it, the epoch stays the one that `start` has set.
+    number, and is whole, wherever `start` has been before; only a `kerastrain.callbacks.ResumableCheckpoint` starts
+    within an epoch. Where there is no `fit`, or an `evaluate` goes through it, the place stays the one of `start`.
     """
 
     epoch = -1  # Before the first `start`.
@@ -52,16 +52,25 @@ class EpochBatches(keras.utils.PyDataset, abc.ABC):
         self.epoch, self.step = epoch, step
 
     def on_epoch_begin(self) -> None:
-        self._follow(keras_training.epoch_of_fit(ended=False))
+        place = keras_training.epoch_of_fit()
+        if place is not None and place[1] and place[0] != self.epoch:  # Else a checkpoint has started it.
+            self.start(place[0])
 
     def on_epoch_end(self) -> None:
         # Not only when the next one begins: by then workers are ahead, in the order that they have found.
+        place = keras_training.epoch_of_fit()
         keras_training.forget_what_was_read_ahead()
-        self._follow(keras_training.epoch_of_fit(ended=True))
-
-    def _follow(self, epoch: int | None) -> None:
-        if epoch is None:
+        if place is None:
             return
+        epoch, begun = place
+        if begun:
+            self.start(epoch + 1)
+        else:  # Keras calls it once in front of all epochs, when it has counted the batches.
+            self._refuse_parts()
+            self.start(epoch)
+            keras_training.shortened_epoch(self.length)
+
+    def _refuse_parts(self) -> None:
         fitted = keras_training.fitted_data()
         steps = None if fitted is None else fitted[2]
         if steps not in (None, self.length):
@@ -69,5 +78,3 @@ class EpochBatches(keras.utils.PyDataset, abc.ABC):
                 f"`fit` would begin epochs in the middle of the batches, of which there are {self.length}. "
                 f"Received: steps_per_epoch={steps}. Leave it out."
             )
-        if epoch != self.epoch:  # Else it may have been started within the epoch.
-            self.start(epoch)

@@ -207,20 +207,20 @@ def test_the_epoch_of_fit_is_told_to_the_hooks_of_its_data(built):
         found = ()
 
         def on_epoch_begin(self):
-            self.found = (*self.found, ("begin", keras_training.epoch_of_fit(ended=False)))
+            self.found = (*self.found, ("begin", keras_training.epoch_of_fit()))
 
         def on_epoch_end(self):
-            self.found = (*self.found, ("end", keras_training.epoch_of_fit(ended=True)))
+            self.found = (*self.found, ("end", keras_training.epoch_of_fit()))
 
     data, other = Told(), Told()
     model = network() if built else keras.Sequential([keras.layers.Dense(1)])
     model.compile("sgd", "mse")
     model.fit(data, epochs=4, initial_epoch=2, validation_data=other, shuffle=False, verbose=0)
     # In front of the first epoch Keras looks at a batch where something must be built, and then begins anew.
-    assert set(data.found[: data.found.index(("end", 2)) + 1]) <= {("begin", 2), ("end", 2)}
-    assert data.found[data.found.index(("end", 2)) + 1 :] == (("begin", 2), ("end", 3), ("begin", 3), ("end", 4))
+    assert data.found[-5] == ("end", (2, False)) and set(data.found[:-5]) <= {("begin", (2, False))}
+    assert data.found[-4:] == tuple((hook, (epoch, True)) for epoch in (2, 3) for hook in ("begin", "end"))
     assert {epoch for _, epoch in other.found} == {None}
-    assert keras_training.epoch_of_fit(ended=False) is None
+    assert keras_training.epoch_of_fit() is None
 
 
 def test_the_validation_of_fit_is_told():

@@ -87,6 +87,14 @@ def test_what_goes_through_them_otherwise_moves_nothing(made):
     assert model.evaluate(data, verbose=0, return_dict=True)["digits"] == expected([8])[0]
 
 
+def test_fit_begins_with_a_whole_epoch_wherever_the_data_have_been():
+    # Such as within an epoch that had been resumed, when an exception ended it.
+    data = arrays()
+    data.start(1, 3)
+    history = network().fit(data, epochs=2, shuffle=False, verbose=0)
+    assert history.history["digits"] == expected([0, 1]) and len(data) == SAMPLES
+
+
 @pytest.mark.skipif(keras.backend.backend() == "torch", reason="Keras has no steps_per_execution on torch")
 @pytest.mark.parametrize("steps", [2, 5])
 def test_several_steps_an_execution(steps):
