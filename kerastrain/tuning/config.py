@@ -14,6 +14,7 @@ from kerastrain._core.errors import InputError, closest
 from kerastrain._core.registry import PositiveFloat, PositiveInt, problem
 from kerastrain.tuning.objective import Objective
 from kerastrain.tuning.parameters import Parameter, VariantsParameter, holds, parameter
+from kerastrain.tuning.pruner_parts import PRUNERS
 
 _CLOCK = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?\Z")
 
@@ -59,6 +60,7 @@ class SearchConfig(_Section):
         objective: `metric` (`val_loss`, `val_accuracy`, ...) and `mode` (`min`, `max`).
         search: `strategy` (`random`, `grid`), `max_trials`, `seed`.
         budget: `epochs` and `wall_clock`, both optional.
+        pruner: which trials end early, such as `{type: median, startup_trials: 8, warmup_epochs: 5}`; none by default.
         space: dotted path into the recipe -> `{type: float | int | choice | bool, ...}`; or a name ->
             `{type: variants, ...}`.
     """
@@ -69,6 +71,7 @@ class SearchConfig(_Section):
     objective: Objective
     search: Strategy
     budget: Budget = Budget()
+    pruner: Annotated[dict[str, Any], pydantic.PlainValidator(PRUNERS.validate)] | None = None
     space: Annotated[
         dict[str, Annotated[Parameter, pydantic.PlainValidator(parameter)]], Field(min_length=1, max_length=100)
     ]

@@ -12,6 +12,8 @@ from kerastrain._core.errors import InputError
 from kerastrain.tuning.config import SearchConfig
 from kerastrain.tuning.draws import Values, combinations, drawn_untried, identity, size
 from kerastrain.tuning.oracles import GridOracle, RandomOracle, grid_points
+from kerastrain.tuning.pruner_parts import PRUNERS
+from kerastrain.tuning.pruners import Pruner
 from kerastrain.tuning.space import Space
 from kerastrain.tuning.trial_recipes import TrialRecipes, check_space, trial_recipes
 
@@ -52,6 +54,11 @@ class Plan:
             tune_new_entries=False,
         )
 
+    def pruner(self) -> Pruner | None:
+        """What ends trials early."""
+        found: Pruner | None = None if self.config.pruner is None else PRUNERS.create(self.config.pruner)
+        return found
+
 
 def plan(config: SearchConfig, *, data: str | None = None, max_trials: int | None = None, smoke: bool = False) -> Plan:
     """Check a search whole: every parameter against the recipe, and the recipe of every trial.
@@ -83,7 +90,10 @@ def plan(config: SearchConfig, *, data: str | None = None, max_trials: int | Non
                 f"{config.source.where(('space',))}: `space`: the values of trial {number} do not go together "
                 f"({values}): {error} Keep them apart with `when`."
             ) from None
-    return Plan(config, space, recipes, base, trials, exhausted=len(trials) < limit, combinations=count)
+    made = Plan(config, space, recipes, base, trials, exhausted=len(trials) < limit, combinations=count)
+    if max_trials is None and not smoke:
+        _check_pruner(made)
+    return made
 
 
 def _points(config: SearchConfig, space: Space, limit: int) -> list[Values]:
@@ -108,6 +118,25 @@ def _too_large(config: SearchConfig, count: int) -> str:
         f"{place}: `search.max_trials`: the grid has {count} combinations. Received: {asked}. Raise it, give fewer "
         f"points, or run the first {asked} with `--max-trials {asked}`."
     )
+
+
+def _check_pruner(made: Plan) -> None:
+    """Refuse a pruner that would never end a trial."""
+    pruner, trials = made.pruner(), len(made.trials)
+    if pruner is None:
+        return
+    where = made.config.source.where(("pruner",))
+    if pruner.needs_trials >= trials:
+        raise InputError(
+            f"{where}: `pruner`: it would never end a trial: it waits for {pruner.needs_trials} completed trials. "
+            f"Received: {trials} trials in all."
+        )
+    epochs = max(made.recipes.fill(chosen).training.epochs for chosen in made.trials)
+    if pruner.needs_epochs >= epochs:
+        raise InputError(
+            f"{where}: `pruner`: it would never end a trial: it first looks after {pruner.needs_epochs} epochs, and the "
+            f"last epoch is not judged. Received: at most {epochs} epochs a trial."
+        )
 
 
 def _check_metric(config: SearchConfig, base: experiments.Recipe) -> None:

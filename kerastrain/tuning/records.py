@@ -11,7 +11,7 @@ from typing import Any
 
 from kerastrain.tuning.objective import Objective
 
-COMPLETED, DIVERGED, FAILED = "completed", "diverged", "failed"
+COMPLETED, PRUNED, DIVERGED, FAILED = "completed", "pruned", "diverged", "failed"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,12 +20,13 @@ class TrialRecord:
 
     number: from 1, in the order of the search.
     parameters: dotted path -> value, those that were active.
-    status: `completed`; `diverged`, its loss or every value of its objective was not finite; `failed`, see `message`.
-    value: the objective at its best epoch; None unless completed.
+    status: `completed`; `pruned`, ended early; `diverged`, its loss or every value of its objective was not finite;
+        `failed`, see `message`.
+    value: the objective at its best epoch; None unless completed or pruned.
     epoch: that epoch, from 0 as in `history`.
     seconds: of building and training.
     history: one row an epoch, as `experiments.Training` has them.
-    message: why it has no value.
+    message: why it has no value, or was pruned.
     """
 
     number: int
@@ -68,7 +69,7 @@ class SearchResult:
 
     @property
     def best(self) -> TrialRecord | None:
-        """The completed trial of the best value, the first of equals."""
+        """The completed trial of the best value, the first of equals; where none was completed, of the pruned ones."""
         return best(self.trials, self.objective)
 
     @property
@@ -95,9 +96,13 @@ _BEST = ("number", "value", "epoch", "parameters")
 
 
 def best(records: Iterable[TrialRecord], objective: Objective) -> TrialRecord | None:
-    """The completed record of the best value, the first of equals; None where there is none."""
-    completed = [record for record in records if record.status == COMPLETED]
-    return min(completed, key=lambda record: objective.sortable(record.value), default=None)
+    """The completed record of the best value, the first of equals; None where there is none.
+
+    A pruned trial never wins over a completed one, whatever its value: it is not known what it would have come to. Only
+    where no trial was completed is the best of the pruned ones taken.
+    """
+    valued = [record for record in records if record.status in (COMPLETED, PRUNED)]
+    return min(valued, key=lambda record: (record.status != COMPLETED, objective.sortable(record.value)), default=None)
 
 
 def table_csv(records: Sequence[TrialRecord], paths: Iterable[str]) -> str:

@@ -114,6 +114,7 @@ class _Run:
             hypermodel,
             objective=self.plan.config.objective,
             directory=self.folder.path,
+            pruner=self.plan.pruner(),
             deadline=None if seconds is None else self.start + seconds,
             on_trial=self._ended,
             announce=self.console.print,

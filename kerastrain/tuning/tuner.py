@@ -15,7 +15,9 @@ from kerastrain.experiments.fit import EpochRecorder
 from kerastrain.tuning.hypermodel import RecipeHyperModel
 from kerastrain.tuning.objective import Objective
 from kerastrain.tuning.oracles import GridOracle, RandomOracle
-from kerastrain.tuning.records import COMPLETED, DIVERGED, FAILED, TrialRecord
+from kerastrain.tuning.pruners import Pruner
+from kerastrain.tuning.pruning import PruneTrial, curves
+from kerastrain.tuning.records import COMPLETED, DIVERGED, FAILED, PRUNED, TrialRecord
 from kerastrain.tuning.search_folder import RUNNING
 
 
@@ -40,6 +42,8 @@ class SearchTuner(keras_tuner.Tuner):
         hypermodel: what a trial trains.
         objective: metric and mode.
         directory: where keras-tuner keeps its own files.
+        pruner: what ends trials early; None for nothing. To keras-tuner a pruned trial is a completed one, since it
+            ends a search at the third failed one in a row.
         deadline: `time.monotonic()` after which no trial starts; None for none.
         on_trial: called with each record when its trial ends.
         announce: is given one line for each thing worth telling.
@@ -52,6 +56,7 @@ class SearchTuner(keras_tuner.Tuner):
         *,
         objective: Objective,
         directory: pathlib.Path,
+        pruner: Pruner | None,
         deadline: float | None,
         on_trial: Callable[[TrialRecord], None],
         announce: Callable[[str], None],
@@ -60,11 +65,13 @@ class SearchTuner(keras_tuner.Tuner):
         super().__init__(oracle, hypermodel=None, directory=directory, project_name="keras_tuner", overwrite=True)
         self.hypermodel = hypermodel
         self.objective = objective
+        self.pruner = pruner
         self.deadline = deadline
         self.on_trial = on_trial
         self.announce = announce
         self.folder = pathlib.Path(directory)
         self.out_of_time = False
+        self.records: list[TrialRecord] = []
         self._ended: list[TrialRecord] = []
 
     def go_on_behind(self, records: Sequence[TrialRecord]) -> None:
@@ -88,6 +95,7 @@ class SearchTuner(keras_tuner.Tuner):
             self.oracle.trials[name] = trial
             self.oracle.start_order.append(name)
             self.oracle.end_order.append(name)
+            self.records.append(record)
 
     def pre_create_trial(self) -> None:
         """Stop at the deadline."""
@@ -105,7 +113,9 @@ class SearchTuner(keras_tuner.Tuner):
 
     def on_trial_end(self, trial: Any) -> None:
         """Hand the record on. Here, since keras-tuner takes an error raised in `run_trial` for the trial's own."""
-        self.on_trial(self._ended.pop())
+        record = self._ended.pop()
+        self.records.append(record)
+        self.on_trial(record)
         # Not before it is recorded: killed in between, it goes on from its end.
         shutil.rmtree(self.folder / RUNNING, ignore_errors=True)
         super().on_trial_end(trial)
@@ -120,11 +130,14 @@ class SearchTuner(keras_tuner.Tuner):
         epochs = EpochRecorder()
         start = time.perf_counter()
         rows, found, message = epochs.rows, None, None
+        watching: list[Any] = [epochs]
+        if self.pruner is not None:
+            watching.append(PruneTrial(self.pruner, self.objective, epochs, curves(self.records, self.objective)))
         try:
             model = self.hypermodel.build(hyperparameters)
             running = self.folder / RUNNING / f"{number:04d}"
             training = self.hypermodel.fit(
-                hyperparameters, model, callbacks=[epochs], folder=running, announce=self._told
+                hyperparameters, model, callbacks=watching, folder=running, announce=self._told
             )
         except WorkFailedError as error:
             status, message = DIVERGED, str(error)
@@ -136,8 +149,10 @@ class SearchTuner(keras_tuner.Tuner):
                 raise TrialInterruptedError(training.stopped)
             rows = training.history
             found = self.objective.best(rows)
-            status = COMPLETED if found is not None else DIVERGED
-            message = None if found is not None else f"diverged: no epoch has a finite {self.objective.metric}"
+            reason = watching[-1].reason if self.pruner is not None else None
+            status, message = (COMPLETED, None) if reason is None else (PRUNED, f"pruned: {reason}")
+            if found is None:
+                status, message = DIVERGED, f"diverged: no epoch has a finite {self.objective.metric}"
         value, epoch = found if found is not None else (None, None)
         seconds = round(time.perf_counter() - start, 3)
         parameters = self.hypermodel.space.decode(hyperparameters.values)

@@ -188,6 +188,8 @@ ROWS: dict[str, Row] = {
     "topologies.residual": Row("topology", {"depth": 8, "width": 4, **PARTS, **SMALL_IMAGE}),
     "topologies.voting_ensemble_of": Row("function"),
     "tuning.GridOracle": Row("class"),
+    "tuning.Objective": Row("record"),
+    "tuning.PRUNERS": Row("registry"),
     "tuning.RandomOracle": Row("class"),
     "tuning.SearchConfig": Row("record"),
     "tuning.SearchResult": Row("record"),

@@ -1,5 +1,7 @@
 """Searches without training."""
 
+import types
+
 import pytest
 
 from kerastrain import experiments
@@ -16,3 +18,28 @@ def quick(monkeypatch):
     monkeypatch.setattr(experiments, "prepare", lambda recipe: None)
     monkeypatch.setattr(experiments, "build", lambda recipe, data: None)
     monkeypatch.setattr(experiments, "fit", fit)
+
+
+@pytest.fixture
+def told(monkeypatch):
+    """Trials that take no time, with callbacks: set `curve(recipe)`, the val_loss after each epoch."""
+    told = types.SimpleNamespace(curve=lambda recipe: [recipe.optimizer.learning_rate], begun=[])
+
+    def fit(recipe, model, data, callbacks, **options):
+        told.begun.append(recipe)
+        model = types.SimpleNamespace(stop_training=False)
+        for callback in callbacks:
+            callback.set_model(model)
+            callback.set_params({"epochs": recipe.training.epochs})
+        for epoch, loss in enumerate(told.curve(recipe)):
+            callbacks[0].rows.append({"epoch": epoch, "val_loss": loss, "seconds": 0.1})
+            for callback in callbacks[1:]:
+                callback.on_epoch_end(epoch)
+            if model.stop_training:
+                break
+        return experiments.Training(callbacks[0].rows, 0.1, 1.0, None)
+
+    monkeypatch.setattr(experiments, "prepare", lambda recipe: None)
+    monkeypatch.setattr(experiments, "build", lambda recipe, data: None)
+    monkeypatch.setattr(experiments, "fit", fit)
+    return told
