@@ -134,8 +134,8 @@ def _check_pruner(made: Plan) -> None:
     epochs = max(made.recipes.fill(chosen).training.epochs for chosen in made.trials)
     if pruner.needs_epochs >= epochs:
         raise InputError(
-            f"{where}: `pruner`: it would never end a trial: it first looks after {pruner.needs_epochs} epochs, and the "
-            f"last epoch is not judged. Received: at most {epochs} epochs a trial."
+            f"{where}: `pruner`: it would never end a trial: it first looks after {pruner.needs_epochs} epochs, and "
+            f"the last epoch is not judged. Received: at most {epochs} epochs a trial."
         )
 
 

@@ -1,6 +1,6 @@
 """The names that a search file's `pruner` knows."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from annotated_types import Ge, Le
 
@@ -15,7 +15,7 @@ from kerastrain.tuning.pruners import (
 
 PRUNERS = Registry("pruner")
 
-_STARTING = {
+_STARTING: dict[str, Any] = {
     "startup_trials": NonNegativeInt,
     "warmup_epochs": NonNegativeInt,
     "interval_epochs": PositiveInt,

@@ -30,7 +30,7 @@ def synthetic_curves(seed, objective):
 
 
 def pruned_at(pruner, curves, objective):
-    """Epochs each trial is trained for, by our pruner: a trial stops where it is told, and later ones see what it had."""
+    """Epochs that each trial is trained for: it stops where it is told, and later ones see what it had."""
     earlier, lengths = [], []
     for curve in curves:
         length = next((n for n in range(1, EPOCHS) if pruner.reason(curve[:n], earlier, objective)), EPOCHS)

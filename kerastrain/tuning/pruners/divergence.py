@@ -13,7 +13,7 @@ class DivergencePruner:
 
         v_n is not finite, or worse than `threshold`
 
-    The cheapest pruner: `threshold: 2.3` ends classifiers of ten classes that are no better than chance (ln 10 = 2.303).
+    The cheapest pruner: `threshold: 2.3` ends classifiers of ten classes that are no better than chance, ln 10 = 2.303.
     A training loss that is not finite ends a trial without it.
 
     Args:

@@ -47,6 +47,6 @@ class PatiencePruner:
         if math.isnan(before) or math.isnan(after) or before + self.min_delta >= after:
             return None
         return (
-            f"the best {objective.metric} of the last {recent} epochs, {objective.sortable(after):.5g}, is worse than the "
-            f"{objective.sortable(before):.5g} before"
+            f"the best {objective.metric} of the last {recent} epochs, {objective.sortable(after):.5g}, is worse than "
+            f"the {objective.sortable(before):.5g} before"
         )

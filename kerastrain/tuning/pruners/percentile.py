@@ -15,9 +15,9 @@ class PercentilePruner:
 
         best(v_1 .. v_n) worse than the percentile of { v_n of the completed trials }
 
-    For learning curves that seldom cross: a warmup or a schedule whose rate ends at 0 lets good trials look bad early, so
-    give them `warmup_epochs`. Only completed trials are compared with, each by its value of epoch n itself and not by its
-    best; values that are not finite are left out; a trial without any finite value is ended.
+    For learning curves that seldom cross: a warmup or a schedule whose rate ends at 0 lets good trials look bad early,
+    so give them `warmup_epochs`. Only completed trials are compared with, each by its value of epoch n itself and not
+    by its best; values that are not finite are left out; a trial without any finite value is ended.
 
     Args:
         percentile: how many percent of the trials are kept, in [0, 100].
@@ -37,8 +37,8 @@ class PercentilePruner:
     >>> pruner.reason([1.8], earlier, Objective(metric="val_loss", mode="min"))
     'val_loss 1.8 is not among the best 25 % of 4 trials at epoch 1, which end at 1.75'
 
-    Reference: `optuna.pruners.PercentilePruner` (Akiba et al., 2019, Optuna, KDD, arXiv:1907.10902), with epochs as steps,
-    the first being step 0; the last epoch of a trial is never judged here, since nothing is saved by it.
+    Reference: `optuna.pruners.PercentilePruner` (Akiba et al., 2019, Optuna, KDD, arXiv:1907.10902), with epochs as
+    steps, the first being step 0.
     """
 
     def __init__(

@@ -14,9 +14,9 @@ class SuccessiveHalvingPruner:
         rung k is after min_epochs * reduction_factor^k epochs;
         go on if v_n is among the floor(N / reduction_factor) best of the N trials that came to it, at least the best
 
-    For many short trials: of 64 trials with `reduction_factor` 4 and `min_epochs` 1 about 16 train 4 epochs, 4 of them 16.
-    It compares the value of the rung's epoch itself, also with trials that were ended there. A value that is not finite
-    ends the trial.
+    For many short trials: of 64 trials with `reduction_factor` 4 and `min_epochs` 1 about 16 train 4 epochs, 4 of them
+    16. It compares the value of the rung's epoch itself, also with trials that were ended there. A value that is not
+    finite ends the trial.
 
     Args:
         min_epochs: epochs to the first rung, the paper's r, an int >= 1. Default: 1.
@@ -32,8 +32,8 @@ class SuccessiveHalvingPruner:
     >>> SuccessiveHalvingPruner(reduction_factor=2).reason([2.5], earlier, Objective(metric="val_loss", mode="min"))
     'val_loss 2.5 is not among the best 2 of 4 trials at the rung of epoch 1, the last of which has 2'
 
-    Reference: Li et al., 2020, A system for massively parallel hyperparameter tuning, MLSys, arXiv:1810.05934, algorithm
-    2, in the form of `optuna.pruners.SuccessiveHalvingPruner`: a trial is judged when it comes to a rung, and one that
+    Reference: Li et al., 2020, A system for massively parallel hyperparameter tuning, MLSys, arXiv:1810.05934,
+    algorithm 2, in the form of `optuna.pruners.SuccessiveHalvingPruner`: a trial is judged when it comes to a rung, and one that
     was ended does not come back when later ones are worse.
     """
 
@@ -59,8 +59,8 @@ class SuccessiveHalvingPruner:
             return None
         last = objective.sortable(competing[promoted - 1])
         return (
-            f"{objective.metric} {values[-1]:.5g} is not among the best {promoted} of {len(competing)} trials at the rung "
-            f"of epoch {epochs}, the last of which has {last:.5g}"
+            f"{objective.metric} {values[-1]:.5g} is not among the best {promoted} of {len(competing)} trials at the "
+            f"rung of epoch {epochs}, the last of which has {last:.5g}"
         )
 
     def _is_rung(self, epochs: int) -> bool:
