@@ -60,6 +60,8 @@ class SearchConfig(_Section):
         objective: `metric` (`val_loss`, `val_accuracy`, ...) and `mode` (`min`, `max`).
         search: `strategy` (`random`, `grid`), `max_trials`, `seed`.
         budget: `epochs` and `wall_clock`, both optional.
+        repeats: how often each point is trained, from seeds that are the same for every point: the recipe's
+            `training.seed`, that plus 1, and so on. The value of a point is the mean.
         pruner: which trials end early, such as `{type: median, startup_trials: 8, warmup_epochs: 5}`; none by default.
         space: dotted path into the recipe -> `{type: float | int | choice | bool, ...}`; or a name ->
             `{type: variants, ...}`.
@@ -71,6 +73,7 @@ class SearchConfig(_Section):
     objective: Objective
     search: Strategy
     budget: Budget = Budget()
+    repeats: Annotated[int, Field(ge=1, le=1000)] = 1
     pruner: Annotated[dict[str, Any], pydantic.PlainValidator(PRUNERS.validate)] | None = None
     space: Annotated[
         dict[str, Annotated[Parameter, pydantic.PlainValidator(parameter)]], Field(min_length=1, max_length=100)
@@ -96,6 +99,8 @@ class SearchConfig(_Section):
     def _fits_together(self) -> Self:
         for place in places_of(self.space, "training.epochs") if self.budget.epochs is not None else ():
             raise problem(("space", *place), "`budget.epochs` sets it for every trial; drop one of the two")
+        for place in places_of(self.space, "training.seed") if self.repeats > 1 else ():
+            raise problem(("space", *place), "`repeats` sets it for every training; drop one of the two")
         if self.search.strategy == "grid":
             for path, item in self.space.items():
                 if item.points() is None:

@@ -41,9 +41,14 @@ class PruneTrial(StatefulCallback):
             self.model.stop_training = True
 
 
+def first_repeat(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of a trial's first training."""
+    return [row for row in rows if row.get("repeat", 1) == 1]
+
+
 def curves(records: Iterable[TrialRecord], objective: Objective) -> list[Curve]:
-    """What a pruner is told of earlier trials."""
+    """What a pruner is told of earlier trials: of each its first repeat, which has the seed of all first repeats."""
     return [
-        Curve.of(record.history, objective.metric, completed=record.status == COMPLETED)
+        Curve.of(first_repeat(record.history), objective.metric, completed=record.status == COMPLETED)
         for record in sorted(records, key=lambda record: record.number)
     ]

@@ -22,11 +22,14 @@ class TrialRecord:
     parameters: dotted path -> value, those that were active.
     status: `completed`; `pruned`, ended early; `diverged`, its loss or every value of its objective was not finite;
         `failed`, see `message`.
-    value: the objective at its best epoch; None unless completed or pruned.
-    epoch: that epoch, from 0 as in `history`.
+    value: the objective at its best epoch, where trials are repeated the mean; None unless completed or pruned.
+    epoch: that epoch, of the best repeat, from 0 as in `history`.
     seconds: of building and training.
-    history: one row an epoch, as `experiments.Training` has them.
+    history: one row an epoch, as `experiments.Training` has them; with `repeat`, from 1, where trials are repeated.
     message: why it has no value, or was pruned.
+    spread: the standard deviation (n - 1) of the repeats' values; None for one training.
+    best_repeat: the repeat of the best value.
+    repeats: of each one `repeat`, `seed`, `status`, `value`, `epoch`, `seconds`, `message`; empty for one training.
     """
 
     number: int
@@ -37,6 +40,9 @@ class TrialRecord:
     seconds: float
     history: list[dict[str, Any]]
     message: str | None = None
+    spread: float | None = None
+    best_repeat: int = 1
+    repeats: list[dict[str, Any]] = dataclasses.field(default_factory=list)
 
     def summary(self) -> dict[str, Any]:
         """Plain data without the history."""
@@ -53,6 +59,7 @@ class SearchResult:
     objective: metric and mode.
     trials: in the order they ran.
     seconds: wall time of the whole search.
+    test: loss and metrics of the best trial's model on the test set; None while the search is not finished.
     """
 
     folder: pathlib.Path
@@ -61,6 +68,7 @@ class SearchResult:
     objective: Objective
     trials: list[TrialRecord]
     seconds: float
+    test: dict[str, float | None] | None = None
 
     @property
     def stopped(self) -> str | None:
@@ -77,6 +85,12 @@ class SearchResult:
         """The recipe of the best trial, for `kerastrain train`."""
         return self.folder / "best_recipe.yaml" if self.best is not None else None
 
+    @property
+    def best_model_path(self) -> pathlib.Path | None:
+        """The model of the best trial at its best epoch, where it is kept."""
+        path = self.folder / "best_model.keras"
+        return path if path.exists() else None
+
     def summary(self) -> dict[str, Any]:
         """The search in one JSON object, as the command line prints it."""
         found = self.best
@@ -88,11 +102,13 @@ class SearchResult:
             "trials": len(self.trials),
             "best": None if found is None else {key: found.summary()[key] for key in _BEST},
             "best_recipe": None if found is None else str(self.best_recipe_path),
+            "best_model": None if self.best_model_path is None else str(self.best_model_path),
+            "test": self.test,
             "seconds": self.seconds,
         }
 
 
-_BEST = ("number", "value", "epoch", "parameters")
+_BEST = ("number", "status", "value", "spread", "epoch", "parameters")
 
 
 def best(records: Iterable[TrialRecord], objective: Objective) -> TrialRecord | None:
@@ -106,20 +122,21 @@ def best(records: Iterable[TrialRecord], objective: Objective) -> TrialRecord | 
 
 
 def table_csv(records: Sequence[TrialRecord], paths: Iterable[str]) -> str:
-    """One row a trial: number, status, value, epoch, seconds, then each parameter; an inactive one is left empty."""
+    """One row a trial: number, status, value, spread, epoch, seconds, each parameter; an inactive one is left empty."""
     columns = list(paths)
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["number", "status", "value", "epoch", "seconds", *columns])
+    writer.writerow(["number", "status", "value", "spread", "epoch", "seconds", *columns])
     for record in records:
         values = [_cell(record.parameters[path]) if path in record.parameters else "" for path in columns]
-        writer.writerow([record.number, record.status, record.value, record.epoch, record.seconds, *values])
+        outcome = [record.status, record.value, record.spread, record.epoch, record.seconds]
+        writer.writerow([record.number, *outcome, *values])
     return stream.getvalue()
 
 
 def history_lines(records: Iterable[TrialRecord]) -> str:
     """One JSON object a line for each epoch of each trial; a value that is not finite is null."""
-    rows = [{"trial": record.number, **_finite(row)} for record in records for row in record.history]
+    rows = [{"trial": record.number, **finite(row)} for record in records for row in record.history]
     return "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows)
 
 
@@ -136,5 +153,6 @@ def _cell(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _finite(row: dict[str, Any]) -> dict[str, Any]:
+def finite(row: dict[str, Any]) -> dict[str, Any]:
+    """A row for JSON, which has no NaN: a value that is not finite is null."""
     return {key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in row.items()}

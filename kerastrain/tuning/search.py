@@ -12,10 +12,11 @@ from kerastrain._core.errors import WorkFailedError
 from kerastrain.tuning.config import SearchConfig, load_config
 from kerastrain.tuning.hypermodel import RecipeHyperModel
 from kerastrain.tuning.planning import Plan, plan
-from kerastrain.tuning.records import FAILED, SearchResult, TrialRecord
-from kerastrain.tuning.search_folder import SearchFolder, default_folder
+from kerastrain.tuning.records import FAILED, SearchResult, TrialRecord, best
+from kerastrain.tuning.search_folder import BEST_MODEL, SearchFolder, default_folder
 from kerastrain.tuning.table import plan_lines, trial_line, trials_table
 from kerastrain.tuning.tuner import SearchTuner, TrialInterruptedError
+from kerastrain.tuning.winner import test_scores
 
 
 def search(
@@ -115,6 +116,7 @@ class _Run:
             objective=self.plan.config.objective,
             directory=self.folder.path,
             pruner=self.plan.pruner(),
+            repeats=self.plan.config.repeats,
             deadline=None if seconds is None else self.start + seconds,
             on_trial=self._ended,
             announce=self.console.print,
@@ -122,8 +124,19 @@ class _Run:
         tuner.go_on_behind(self.records)
         ended_by = self._search(tuner)
         status = "interrupted" if ended_by in {"SIGINT", "SIGTERM"} else "finished"
-        spent = self._write(status, ended_by)
-        return SearchResult(self.folder.path, status, ended_by, self.plan.config.objective, self.records, spent)
+        objective = self.plan.config.objective
+        found = best(self.records, objective) if status == "finished" else None
+        # Once, when all is chosen by the validation data.
+        test = None if found is None else self._tested(hypermodel, found)
+        spent = self._write(status, ended_by, test)
+        return SearchResult(self.folder.path, status, ended_by, objective, self.records, spent, test)
+
+    def _tested(self, hypermodel: RecipeHyperModel, found: TrialRecord) -> dict[str, float | None] | None:
+        path = self.folder.path / BEST_MODEL
+        if not path.exists():
+            self.console.print(f"{path}: is missing, so the best trial is not evaluated on the test set.")
+            return None
+        return test_scores(hypermodel, self.plan.recipes.fill(found.parameters, found.best_repeat), path)
 
     def _search(self, tuner: SearchTuner) -> str:
         try:
@@ -154,7 +167,7 @@ class _Run:
         if self.on_trial is not None:
             self.on_trial(record)
 
-    def _write(self, status: str, ended_by: str | None) -> float:
+    def _write(self, status: str, ended_by: str | None, test: dict[str, float | None] | None = None) -> float:
         seconds = round(time.monotonic() - self.start, 3)
-        self.folder.write(self.records, status=status, ended_by=ended_by, seconds=seconds)
+        self.folder.write(self.records, status=status, ended_by=ended_by, seconds=seconds, test=test)
         return seconds

@@ -17,12 +17,12 @@ from kerastrain.tuning.planning import Plan
 from kerastrain.tuning.records import SearchResult, TrialRecord, best, history_lines, recorded, table_csv
 
 CONFIG, SUMMARY, TRIALS, HISTORY = "search.yaml", "search.json", "trials.csv", "history.jsonl"
-BEST_RECIPE, ENGINE, RUNNING = "best_recipe.yaml", "keras_tuner", "running_trial"
-_OURS = (SUMMARY, TRIALS, HISTORY, BEST_RECIPE, ENGINE, RUNNING, CONFIG)
+BEST_RECIPE, BEST_MODEL, ENGINE, RUNNING = "best_recipe.yaml", "best_model.keras", "keras_tuner", "running_trial"
+_OURS = (SUMMARY, TRIALS, HISTORY, BEST_RECIPE, BEST_MODEL, ENGINE, RUNNING, CONFIG)
 
 
 class SearchFolder:
-    """One directory a search: search.yaml, trials.csv, history.jsonl, best_recipe.yaml, search.json, running_trial/.
+    """One directory a search: search.yaml, trials.csv, history.jsonl, best_recipe.yaml, best_model.keras, search.json.
 
     Every file is replaced whole after each trial; search.json comes last, and says whether the search is finished.
     """
@@ -65,12 +65,20 @@ class SearchFolder:
         atomic_files.write_text(self.path / CONFIG, yaml_document.dump(_resolved(self.plan)))
         self.write([], status="running", ended_by=None, seconds=0.0)
 
-    def write(self, records: Sequence[TrialRecord], *, status: str, ended_by: str | None, seconds: float) -> None:
+    def write(
+        self,
+        records: Sequence[TrialRecord],
+        *,
+        status: str,
+        ended_by: str | None,
+        seconds: float,
+        test: dict[str, float | None] | None = None,
+    ) -> None:
         """All files, as they stand after `records`."""
         paths = self.plan.space.parameters
         found = best(records, self.plan.config.objective)
         if found is not None:
-            recipe = self.plan.recipes.fill(found.parameters)
+            recipe = self.plan.recipes.fill(found.parameters, found.best_repeat)
             atomic_files.write_text(self.path / BEST_RECIPE, recipe.to_yaml())
         atomic_files.write_text(self.path / TRIALS, table_csv(records, paths))
         atomic_files.write_text(self.path / HISTORY, history_lines(records))
@@ -81,6 +89,7 @@ class SearchFolder:
             "trials": [record.summary() for record in records],
             "best": None if found is None else found.summary(),
             "best_recipe": None if found is None else BEST_RECIPE,
+            "test": test,
             "seconds": seconds,
             "identity": identity(self.plan),
             "versions": machine.versions(),
@@ -95,7 +104,9 @@ class SearchFolder:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise RefusedError(f"{self.path}: its records cannot be read ({error}). Use --overwrite.") from None
         ended_by = summary["ended_by"] or "nothing"
-        return SearchResult(self.path, summary["status"], ended_by, objective, trials, summary["seconds"])
+        return SearchResult(
+            self.path, summary["status"], ended_by, objective, trials, summary["seconds"], summary["test"]
+        )
 
     def _summary(self) -> dict[str, Any]:
         path = self.path / SUMMARY

@@ -50,7 +50,8 @@ def trial_line(record: TrialRecord, plan: Plan) -> str:
     if record.value is None or record.epoch is None:
         outcome = f"{record.status}: {record.message}"
     else:
-        outcome = f"{plan.config.objective.metric} {shown(record.value)} at epoch {record.epoch + 1}"
+        spread = f" +- {record.spread:.2g}" if record.spread is not None else ""
+        outcome = f"{plan.config.objective.metric} {shown(record.value)}{spread} at epoch {record.epoch + 1}"
         outcome += f" ({record.message})" if record.status == PRUNED else ""
     # Of the whole space, not of what is active in this trial: a name is the same in every line and in the table.
     names = short_names(plan.space.parameters)
@@ -70,6 +71,7 @@ def trials_table(records: Iterable[TrialRecord], paths: Sequence[str], objective
         records, key=lambda one: (ranks.get(one.status, 2), objective.sortable(one.value), one.number)
     ):
         value = record.status if record.value is None else shown(record.value)
+        value += f" +- {record.spread:.2g}" if record.spread is not None else ""
         value += " pruned" if record.status == PRUNED and record.value is not None else ""
         epoch = "" if record.epoch is None else str(record.epoch + 1)
         cells = [shown(record.parameters[path]) if path in record.parameters else "" for path in paths]

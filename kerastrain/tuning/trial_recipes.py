@@ -28,9 +28,20 @@ class TrialRecipes:
     variants: Mapping[str, Mapping[str, Mapping[str, Any]]]
     smoke: bool = False
 
-    def fill(self, chosen: Mapping[str, Any]) -> experiments.Recipe:
-        """The recipe with `chosen` (key of the space -> value) in it. Raises InputError when it is not valid."""
+    def fill(self, chosen: Mapping[str, Any], repeat: int = 1) -> experiments.Recipe:
+        """The recipe with `chosen` (key of the space -> value) in it.
+
+        Args:
+            chosen: values.
+            repeat: from 1; the seed is the recipe's, plus one for each repeat before.
+
+        Raises:
+            InputError: it is not valid.
+        """
         recipe = self._full_size(chosen)
+        if repeat > 1:
+            seed = (recipe.training.seed + repeat - 1) % 2**32
+            recipe = self._full_size({**chosen, "training.seed": seed})
         return experiments.smoke(recipe) if self.smoke else recipe
 
     def replaced(self, chosen: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:

@@ -1,5 +1,6 @@
 """Who executes a trial: a keras-tuner tuner that trains it once, whole, and keeps every epoch."""
 
+import contextlib
 import pathlib
 import shutil
 import time
@@ -12,13 +13,15 @@ from keras_tuner.engine.trial import Trial, TrialStatus
 
 from kerastrain._core.errors import RefusedError, WorkFailedError
 from kerastrain.experiments.fit import EpochRecorder
+from kerastrain.tuning.best_weights import BestWeights
 from kerastrain.tuning.hypermodel import RecipeHyperModel
 from kerastrain.tuning.objective import Objective
 from kerastrain.tuning.oracles import GridOracle, RandomOracle
 from kerastrain.tuning.pruners import Pruner
 from kerastrain.tuning.pruning import PruneTrial, curves
-from kerastrain.tuning.records import COMPLETED, DIVERGED, FAILED, PRUNED, TrialRecord
-from kerastrain.tuning.search_folder import RUNNING
+from kerastrain.tuning.records import COMPLETED, DIVERGED, FAILED, PRUNED, TrialRecord, best
+from kerastrain.tuning.repeats import Repeat, combined, read
+from kerastrain.tuning.search_folder import BEST_MODEL, RUNNING
 
 
 class TrialInterruptedError(keras_tuner.errors.FatalError):
@@ -44,6 +47,7 @@ class SearchTuner(keras_tuner.Tuner):
         directory: where keras-tuner keeps its own files.
         pruner: what ends trials early; None for nothing. To keras-tuner a pruned trial is a completed one, since it
             ends a search at the third failed one in a row.
+        repeats: trainings of each trial, the value of which is their mean.
         deadline: `time.monotonic()` after which no trial starts; None for none.
         on_trial: called with each record when its trial ends.
         announce: is given one line for each thing worth telling.
@@ -57,6 +61,7 @@ class SearchTuner(keras_tuner.Tuner):
         objective: Objective,
         directory: pathlib.Path,
         pruner: Pruner | None,
+        repeats: int,
         deadline: float | None,
         on_trial: Callable[[TrialRecord], None],
         announce: Callable[[str], None],
@@ -66,6 +71,7 @@ class SearchTuner(keras_tuner.Tuner):
         self.hypermodel = hypermodel
         self.objective = objective
         self.pruner = pruner
+        self.repeats = repeats
         self.deadline = deadline
         self.on_trial = on_trial
         self.announce = announce
@@ -96,6 +102,7 @@ class SearchTuner(keras_tuner.Tuner):
             self.oracle.start_order.append(name)
             self.oracle.end_order.append(name)
             self.records.append(record)
+        self._tidy_up()
 
     def pre_create_trial(self) -> None:
         """Stop at the deadline."""
@@ -117,8 +124,22 @@ class SearchTuner(keras_tuner.Tuner):
         self.records.append(record)
         self.on_trial(record)
         # Not before it is recorded: killed in between, it goes on from its end.
-        shutil.rmtree(self.folder / RUNNING, ignore_errors=True)
+        self._tidy_up()
         super().on_trial_end(trial)
+
+    def _tidy_up(self) -> None:
+        """Keep the model of the best trial, and nothing else of those that are recorded."""
+        found = best(self.records, self.objective)
+        candidate = None if found is None else self._running(found.number) / BEST_MODEL
+        if candidate is not None and candidate.exists():
+            candidate.replace(self.folder / BEST_MODEL)
+        for record in self.records:
+            shutil.rmtree(self._running(record.number), ignore_errors=True)
+        with contextlib.suppress(OSError):  # It is not there, or another trial is running.
+            (self.folder / RUNNING).rmdir()
+
+    def _running(self, number: int) -> pathlib.Path:
+        return self.folder / RUNNING / f"{number:04d}"
 
     def _told(self, line: str) -> None:
         # Of a trial only that it goes on is news; its end has a line of its own.
@@ -126,18 +147,36 @@ class SearchTuner(keras_tuner.Tuner):
             self.announce(line)
 
     def _trained(self, hyperparameters: keras_tuner.HyperParameters, number: int) -> TrialRecord:
+        """All trainings of a trial; those that an earlier process has finished are taken as they were."""
+        done: list[Repeat] = []
+        for repeat in range(1, self.repeats + 1):
+            one = read(self._running(number), repeat) or self._repeat(hyperparameters, number, repeat, done)
+            if repeat < self.repeats:
+                one.write(self._running(number))
+            done.append(one)
+            if one.status != COMPLETED:
+                break
+        parameters = self.hypermodel.space.decode(hyperparameters.values)
+        return combined(number, parameters, done, self.repeats, self.objective)
+
+    def _repeat(
+        self, hyperparameters: keras_tuner.HyperParameters, number: int, repeat: int, done: Sequence[Repeat]
+    ) -> Repeat:
         keras.utils.clear_session()
-        epochs = EpochRecorder()
+        self.hypermodel.repeat = repeat
         start = time.perf_counter()
+        epochs = EpochRecorder()
+        pruning = self._pruning(epochs, repeat)
+        weights = BestWeights(self.objective, epochs, self._to_beat(done))
         rows, found, message = epochs.rows, None, None
-        watching: list[Any] = [epochs]
-        if self.pruner is not None:
-            watching.append(PruneTrial(self.pruner, self.objective, epochs, curves(self.records, self.objective)))
         try:
             model = self.hypermodel.build(hyperparameters)
-            running = self.folder / RUNNING / f"{number:04d}"
             training = self.hypermodel.fit(
-                hyperparameters, model, callbacks=watching, folder=running, announce=self._told
+                hyperparameters,
+                model,
+                callbacks=[epochs, weights, *([pruning] if pruning is not None else [])],
+                folder=self._running(number) / f"repeat_{repeat}",
+                announce=self._told,
             )
         except WorkFailedError as error:
             status, message = DIVERGED, str(error)
@@ -149,11 +188,29 @@ class SearchTuner(keras_tuner.Tuner):
                 raise TrialInterruptedError(training.stopped)
             rows = training.history
             found = self.objective.best(rows)
-            reason = watching[-1].reason if self.pruner is not None else None
-            status, message = (COMPLETED, None) if reason is None else (PRUNED, f"pruned: {reason}")
-            if found is None:
-                status, message = DIVERGED, f"diverged: no epoch has a finite {self.objective.metric}"
+            status, message = _ending(found is not None, pruning, self.objective)
+            weights.save(model, self._running(number) / BEST_MODEL)
         value, epoch = found if found is not None else (None, None)
         seconds = round(time.perf_counter() - start, 3)
-        parameters = self.hypermodel.space.decode(hyperparameters.values)
-        return TrialRecord(number, parameters, status, value, epoch, seconds, rows, message)
+        return Repeat(repeat, self.hypermodel.seed(hyperparameters), status, value, epoch, seconds, rows, message)
+
+    def _pruning(self, epochs: EpochRecorder, repeat: int) -> PruneTrial | None:
+        """Of the first repeat only: like is compared with like, and a mean is always one over all seeds."""
+        if self.pruner is None or repeat > 1:
+            return None
+        return PruneTrial(self.pruner, self.objective, epochs, curves(self.records, self.objective))
+
+    def _to_beat(self, done: Sequence[Repeat]) -> float | None:
+        """The value from which on a model is worth keeping: the best trial's, or that of the trial's repeats so far."""
+        if self.repeats > 1:
+            return min((one.value for one in done if one.value is not None), key=self.objective.sortable, default=None)
+        found = best(self.records, self.objective)
+        return found.value if found is not None and found.status == COMPLETED else None
+
+
+def _ending(has_value: bool, pruning: PruneTrial | None, objective: Objective) -> tuple[str, str | None]:
+    if not has_value:
+        return DIVERGED, f"diverged: no epoch has a finite {objective.metric}"
+    if pruning is not None and pruning.reason is not None:
+        return PRUNED, f"pruned: {pruning.reason}"
+    return COMPLETED, None

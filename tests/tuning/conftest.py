@@ -1,5 +1,6 @@
 """Searches without training."""
 
+import importlib
 import types
 
 import pytest
@@ -15,7 +16,7 @@ def quick(monkeypatch):
         callbacks[0].rows.append({"epoch": 0, "val_loss": recipe.optimizer.learning_rate})
         return experiments.Training(callbacks[0].rows, 0.1, 1.0, None)
 
-    monkeypatch.setattr(experiments, "prepare", lambda recipe: None)
+    monkeypatch.setattr(experiments, "prepare", lambda recipe, *loaded: None)
     monkeypatch.setattr(experiments, "build", lambda recipe, data: None)
     monkeypatch.setattr(experiments, "fit", fit)
 
@@ -23,11 +24,19 @@ def quick(monkeypatch):
 @pytest.fixture
 def told(monkeypatch):
     """Trials that take no time, with callbacks: set `curve(recipe)`, the val_loss after each epoch."""
-    told = types.SimpleNamespace(curve=lambda recipe: [recipe.optimizer.learning_rate], begun=[])
+    told = types.SimpleNamespace(curve=lambda recipe: [recipe.optimizer.learning_rate], begun=[], saved=[])
+
+    class Model:
+        optimizer = types.SimpleNamespace(variables=[])
+        variables = ()
+        stop_training = False
+
+        def save(self, path):
+            told.saved.append(told.begun[-1])
+            path.write_text(told.begun[-1].to_yaml())
 
     def fit(recipe, model, data, callbacks, **options):
         told.begun.append(recipe)
-        model = types.SimpleNamespace(stop_training=False)
         for callback in callbacks:
             callback.set_model(model)
             callback.set_params({"epochs": recipe.training.epochs})
@@ -39,7 +48,10 @@ def told(monkeypatch):
                 break
         return experiments.Training(callbacks[0].rows, 0.1, 1.0, None)
 
-    monkeypatch.setattr(experiments, "prepare", lambda recipe: None)
-    monkeypatch.setattr(experiments, "build", lambda recipe, data: None)
+    monkeypatch.setattr(experiments, "prepare", lambda recipe, *loaded: None)
+    monkeypatch.setattr(experiments, "build", lambda recipe, data: Model())
+    # The function of that name hides the module.
+    searching = importlib.import_module("kerastrain.tuning.search")
+    monkeypatch.setattr(searching, "test_scores", lambda hypermodel, recipe, path: {"loss": 0.5})
     monkeypatch.setattr(experiments, "fit", fit)
     return told

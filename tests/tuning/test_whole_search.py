@@ -49,7 +49,7 @@ def test_the_result(finished):
 def test_the_files(finished):
     _, result = finished
     rows = list(csv.DictReader((result.folder / "trials.csv").open()))
-    assert list(rows[0]) == ["number", "status", "value", "epoch", "seconds", *SPACE]
+    assert list(rows[0]) == ["number", "status", "value", "spread", "epoch", "seconds", *SPACE]
     for row, trial in zip(rows, result.trials, strict=True):
         assert float(row["value"]) == trial.value
         assert float(row["optimizer.learning_rate"]) == trial.parameters["optimizer.learning_rate"]
@@ -61,6 +61,7 @@ def test_the_files(finished):
     assert summary["status"] == "finished"
     assert summary["best"]["value"] == result.best.value
     assert {entry.name for entry in result.folder.iterdir()} == {
+        "best_model.keras",
         "best_recipe.yaml",
         "history.jsonl",
         "keras_tuner",
@@ -68,8 +69,9 @@ def test_the_files(finished):
         "search.yaml",
         "trials.csv",
     }
-    # No weights of any epoch.
-    assert not [path for path in result.folder.rglob("*") if path.suffix in {".h5", ".keras", ".index"}]
+    # No weights of any epoch but the best.
+    kept = [path.name for path in result.folder.rglob("*") if path.suffix in {".h5", ".keras", ".index"}]
+    assert kept == ["best_model.keras"]
 
 
 def test_the_best_recipe_trains_to_the_same_value_bit_for_bit(finished):
@@ -82,6 +84,15 @@ def test_the_best_recipe_trains_to_the_same_value_bit_for_bit(finished):
     assert min(row["val_loss"] for row in history) == result.best.value
     for mine, theirs in zip(history, result.best.history, strict=True):
         assert {k: v for k, v in mine.items() if k != "seconds"} == {k: v for k, v in theirs.items() if k != "seconds"}
+
+
+def test_the_best_model_is_that_of_the_best_epoch_and_is_tested_once(finished):
+    _, result = finished
+    data = experiments.prepare(experiments.load(result.best_recipe_path))
+    model = keras.saving.load_model(result.best_model_path)
+    assert experiments.evaluate(model, data, ("val",))["val"]["loss"] == pytest.approx(result.best.value, rel=1e-6)
+    assert result.test == pytest.approx(model.evaluate(*data.test, verbose=0, return_dict=True), rel=1e-5)
+    assert json.loads((result.folder / "search.json").read_text())["test"] == result.test
 
 
 def test_a_finished_search_is_returned_without_training(finished, monkeypatch):
@@ -122,7 +133,7 @@ def test_smoke_is_two_tiny_trials_of_the_shipped_searches(tmp_path):
 
 def test_data_is_loaded_once_and_again_only_for_other_data(tmp_path, monkeypatch, quick):
     loads = []
-    monkeypatch.setattr(experiments, "prepare", lambda recipe: loads.append(recipe.data.train_limit))
+    monkeypatch.setattr(experiments, "prepare", lambda recipe, *loaded: loads.append(recipe.data.train_limit))
     tuning.search(write(tmp_path, SPACE), out=tmp_path / "one")
     assert loads == [128]
     space = {"data.train_limit": {"type": "choice", "values": [64, 96]}, "model.dropout": SPACE["model.dropout"]}

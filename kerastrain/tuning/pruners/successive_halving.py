@@ -33,8 +33,8 @@ class SuccessiveHalvingPruner:
     'val_loss 2.5 is not among the best 2 of 4 trials at the rung of epoch 1, the last of which has 2'
 
     Reference: Li et al., 2020, A system for massively parallel hyperparameter tuning, MLSys, arXiv:1810.05934,
-    algorithm 2, in the form of `optuna.pruners.SuccessiveHalvingPruner`: a trial is judged when it comes to a rung, and one that
-    was ended does not come back when later ones are worse.
+    algorithm 2, in the form of `optuna.pruners.SuccessiveHalvingPruner`: a trial is judged when it comes to a rung, and
+    one that was ended does not come back when later ones are worse.
     """
 
     needs_trials = 1
