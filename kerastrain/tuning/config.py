@@ -10,11 +10,12 @@ from pydantic import Field
 
 from kerastrain import experiments
 from kerastrain._core import dotted_path, problems, yaml_document
-from kerastrain._core.errors import InputError, closest
+from kerastrain._core.errors import InputError
 from kerastrain._core.registry import PositiveFloat, PositiveInt, problem
 from kerastrain.tuning.objective import Objective
-from kerastrain.tuning.parameters import Parameter, VariantsParameter, holds, parameter
+from kerastrain.tuning.parameters import Parameter, VariantsParameter, parameter
 from kerastrain.tuning.pruner_parts import PRUNERS
+from kerastrain.tuning.written_space import WrittenSpace, written_space
 
 _CLOCK = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?\Z")
 
@@ -63,8 +64,8 @@ class SearchConfig(_Section):
         repeats: how often each point is trained, from seeds that are the same for every point: the recipe's
             `training.seed`, that plus 1, and so on. The value of a point is the mean.
         pruner: which trials end early, such as `{type: median, startup_trials: 8, warmup_epochs: 5}`; none by default.
-        space: dotted path into the recipe -> `{type: float | int | choice | bool, ...}`; or a name ->
-            `{type: variants, ...}`.
+        space: dotted path into the recipe -> `{type: float | int | choice | bool, ...}`; with `[i]` and `repeat` for
+            the elements of a list; or a name -> `{type: variants, ...}`.
     """
 
     schema_: Literal[1] = Field(1, alias="schema")
@@ -83,16 +84,10 @@ class SearchConfig(_Section):
     @pydantic.field_validator("space")
     @classmethod
     def _is_a_space(cls, space: dict[str, Parameter]) -> dict[str, Parameter]:
+        written_space(space)
         for path, item in space.items():
-            try:
-                dotted_path.parse(path)
-            except InputError as error:
-                raise problem((path,), str(error).rstrip(".")) from None
-            for parent, values in item.when.items():
-                _check_condition(space, path, parent, values)
             if isinstance(item, VariantsParameter):
                 _check_variants(space, path, item)
-        _refuse_circles(space)
         return space
 
     @pydantic.model_validator(mode="after")
@@ -111,6 +106,10 @@ class SearchConfig(_Section):
     def source(self) -> yaml_document.Document:
         """The file that it was read from, for the places of errors."""
         return self._source or yaml_document.Document("search configuration", self.plain(), {})
+
+    def written(self) -> WrittenSpace:
+        """What the space stands for."""
+        return written_space(self.space)
 
     @property
     def folder(self) -> pathlib.Path:
@@ -160,20 +159,6 @@ def _seconds(text: str) -> float:
     return sum(float(number or 0) * unit for number, unit in zip(match.groups(), (3600, 60, 1), strict=True))
 
 
-def _check_condition(space: dict[str, Parameter], path: str, parent: str, values: list[Any]) -> None:
-    place = (path, "when", parent)
-    if parent not in space:
-        raise problem(place, f"not a key of the space.{closest(parent, space)} Expected one of: {', '.join(space)}")
-    points = space[parent].points()
-    if points is None:
-        raise problem(place, f"`{parent}` is a continuous range; a condition needs a parameter with a list of values")
-    if not values:
-        raise problem(place, f"expected one or more values of `{parent}`", values)
-    for value in values:
-        if not holds(points, value):
-            raise problem(place, f"`{parent}` never takes this value", value)
-
-
 def _check_variants(space: dict[str, Parameter], path: str, item: VariantsParameter) -> None:
     if path in experiments.Recipe.model_json_schema()["properties"] or len(dotted_path.parse(path)) > 1:
         raise problem((path,), "variants need a name of their own, such as `variant`, that is no key of the recipe")
@@ -182,15 +167,3 @@ def _check_variants(space: dict[str, Parameter], path: str, item: VariantsParame
             elsewhere = [place for place in places_of(space, key) if place[0] != path]
             if elsewhere:
                 raise problem((path, "values", name, key), f"`{elsewhere[0][0]}` sets it too; drop one of the two")
-
-
-def _refuse_circles(space: dict[str, Parameter]) -> None:
-    for start in space:
-        reached, waiting = set(), list(space[start].when)
-        while waiting:
-            path = waiting.pop()
-            if path == start:
-                raise problem((start, "when"), "the conditions go round in a circle back to the parameter itself")
-            if path not in reached:
-                reached.add(path)
-                waiting.extend(space[path].when)

@@ -75,7 +75,7 @@ def plan(config: SearchConfig, *, data: str | None = None, max_trials: int | Non
     base = recipes.fill({})
     _check_metric(config, base)
     check_space(config, recipes)
-    space = Space(config.space)
+    space = Space(config.written().parameters)
     count = size(space.hyperparameters().space, grid_points) if config.search.strategy == "grid" else None
     if count is not None and max_trials is None and count > config.search.max_trials:
         raise InputError(_too_large(config, count))

@@ -10,7 +10,7 @@ from kerastrain import experiments
 from kerastrain._core import dotted_path, yaml_document
 from kerastrain._core.errors import InputError, closest
 from kerastrain.tuning.config import SearchConfig, places_of
-from kerastrain.tuning.parameters import VariantsParameter
+from kerastrain.tuning.parameters import Parameter, VariantsParameter
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,12 +20,16 @@ class TrialRecipes:
     document: the recipe as it was read, so that shorthands in it stay shorthands.
     fixed: dotted path -> value, the same for every trial.
     variants: key of the space -> name of the variant -> dotted path -> value.
+    lists: dotted path of a list -> its elements in the recipe, and its length or the key of the space that says it.
+    names: keys of the space that the recipe does not have, which only say the length of a list.
     smoke: make every recipe tiny.
     """
 
     document: yaml_document.Document
     fixed: Mapping[str, Any]
     variants: Mapping[str, Mapping[str, Mapping[str, Any]]]
+    lists: Mapping[str, tuple[list[Any], str | int]] = dataclasses.field(default_factory=dict)
+    names: frozenset[str] = frozenset()
     smoke: bool = False
 
     def fill(self, chosen: Mapping[str, Any], repeat: int = 1) -> experiments.Recipe:
@@ -58,7 +62,12 @@ class TrialRecipes:
     def overrides(self, chosen: Mapping[str, Any]) -> dict[str, Any]:
         """Dotted path -> value, in an order to set them in: `optimizer.rule` before `optimizer.rule.momentum`."""
         found: dict[str, Any] = {}
+        for path, (elements, length) in self.lists.items():
+            if length in chosen or isinstance(length, int):
+                found[path] = _of_length(elements, length if isinstance(length, int) else chosen[length])
         for key, value in chosen.items():
+            if key in self.names:
+                continue
             found.update(self.variants[key][value] if key in self.variants else {key: value})
         return {path: found[path] for path in sorted(found, key=lambda path: len(dotted_path.parse(path)))}
 
@@ -81,7 +90,14 @@ def trial_recipes(config: SearchConfig, *, data: str | None = None, smoke: bool 
             raise InputError(f"{where}: `data.name`: --data sets it for every trial; drop one of the two.")
         fixed["data.name"] = data
     variants = {key: item.values for key, item in config.space.items() if isinstance(item, VariantsParameter)}
-    return TrialRecipes(yaml_document.read(_file(config)), fixed, variants, smoke)
+    plain = TrialRecipes(yaml_document.read(_file(config)), fixed, variants, smoke=smoke)
+    lengths = config.written().lists
+    if not lengths:
+        return plain
+    base = plain.fill({}).plain()
+    lists = {path: (_elements(config, plain.document.data, base, path), length) for path, length in lengths.items()}
+    names = frozenset(length for length in lengths.values() if isinstance(length, str) and not _has(base, length))
+    return dataclasses.replace(plain, lists=lists, names=names)
 
 
 def check_space(config: SearchConfig, recipes: TrialRecipes) -> None:
@@ -91,13 +107,14 @@ def check_space(config: SearchConfig, recipes: TrialRecipes) -> None:
         InputError: the key of the space, its value, and what the recipe says to it; or a metric that its task lacks.
     """
     recipes.fill({})
-    for path, parameter in config.space.items():
-        parents = _parents(config, path)
+    written = config.written()
+    for path, parameter in written.parameters.items():
+        parents = _parents(written.parameters, path)
         for value in parameter.extremes():
             try:
                 recipes.fill({**parents, path: value})
             except InputError as error:
-                place = config.source.where(("space", path))
+                place = config.source.where(("space", written.written[path]))
                 given = "".join(f", with {parent} = {json.dumps(held)}" for parent, held in parents.items())
                 raise InputError(
                     f"{place}: `space.{path}`: the recipe refuses {json.dumps(value)}{given}: {error}"
@@ -117,10 +134,36 @@ def _file(config: SearchConfig) -> pathlib.Path:
     return path
 
 
-def _parents(config: SearchConfig, path: str) -> dict[str, Any]:
+def _elements(config: SearchConfig, written: Any, base: dict[str, Any], path: str) -> list[Any]:
+    """The elements of a list of the recipe, as it is written or by default."""
+    for data in (written, base):
+        try:
+            found = dotted_path.lookup(data, path)
+        except KeyError:
+            continue
+        if isinstance(found, list):
+            return found
+    key = next(key for key in config.space if key.startswith(f"{path}[i]"))
+    raise InputError(f"{config.source.where(('space', key))}: `space.{key}`: the recipe has no list `{path}`.")
+
+
+def _of_length(elements: list[Any], length: int) -> list[Any]:
+    """The first elements; where there are too few, further ones like the last."""
+    return elements[:length] + (elements[-1:] or [{}]) * (length - len(elements))
+
+
+def _has(recipe: dict[str, Any], path: str) -> bool:
+    try:
+        dotted_path.lookup(recipe, path)
+    except KeyError:
+        return False
+    return True
+
+
+def _parents(space: Mapping[str, Parameter], path: str) -> dict[str, Any]:
     """Values that make `path` active."""
     found: dict[str, Any] = {}
-    for parent, values in config.space[path].when.items():
-        found.update(_parents(config, parent))
+    for parent, values in space[path].when.items():
+        found.update(_parents(space, parent))
         found[parent] = values[0]
     return found
