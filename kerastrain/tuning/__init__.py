@@ -1,6 +1,7 @@
 """Hyperparameter search: a YAML space over a recipe's keys, run by keras-tuner."""
 
 from kerastrain.tuning.config import SearchConfig, load_config
+from kerastrain.tuning.dry_run import dry_run
 from kerastrain.tuning.objective import Objective
 from kerastrain.tuning.oracles import GridOracle, RandomOracle
 from kerastrain.tuning.pruner_parts import PRUNERS
@@ -15,6 +16,7 @@ __all__ = [
     "SearchConfig",
     "SearchResult",
     "TrialRecord",
+    "dry_run",
     "load_config",
     "search",
 ]

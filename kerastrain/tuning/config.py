@@ -33,9 +33,11 @@ class Strategy(_Section):
 
 
 class Budget(_Section):
-    """How long: `epochs` of each trial instead of the recipe's, and a `wall_clock` after which no trial starts."""
+    """How long: `epochs` of each trial instead of the recipe's; a `wall_clock`, and `total_epochs` of all trainings
+    together, after which no trial starts."""
 
     epochs: PositiveInt | None = None
+    total_epochs: PositiveInt | None = None
     wall_clock: PositiveFloat | str | None = None
 
     @pydantic.field_validator("wall_clock")
@@ -60,7 +62,7 @@ class SearchConfig(_Section):
         recipe: the name of a shipped recipe, or a path relative to the search file.
         objective: `metric` (`val_loss`, `val_accuracy`, ...) and `mode` (`min`, `max`).
         search: `strategy` (`random`, `grid`), `max_trials`, `seed`.
-        budget: `epochs` and `wall_clock`, both optional.
+        budget: `epochs`, `total_epochs` and `wall_clock`, each optional.
         repeats: how often each point is trained, from seeds that are the same for every point: the recipe's
             `training.seed`, that plus 1, and so on. The value of a point is the mean.
         pruner: which trials end early, such as `{type: median, startup_trials: 8, warmup_epochs: 5}`; none by default.
@@ -141,6 +143,17 @@ def load_config(path: str | pathlib.Path) -> SearchConfig:
     config: SearchConfig = problems.validated(SearchConfig, document)
     config._source = document
     return config
+
+
+def as_config(config_or_path: SearchConfig | Mapping[str, Any] | str | pathlib.Path) -> SearchConfig:
+    """A search file, plain data or a config as a config. Raises InputError as `load_config` does."""
+    if isinstance(config_or_path, SearchConfig):
+        return config_or_path
+    if isinstance(config_or_path, Mapping):
+        document = yaml_document.Document("search configuration", dict(config_or_path), {})
+        made: SearchConfig = problems.validated(SearchConfig, document)
+        return made
+    return load_config(config_or_path)
 
 
 def places_of(space: Mapping[str, Parameter], path: str) -> list[tuple[str, ...]]:

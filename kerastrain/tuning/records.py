@@ -55,7 +55,8 @@ class SearchResult:
 
     folder: where it is all written.
     status: `finished` or `interrupted`; of an earlier process also `running` (it was killed) or `failed`.
-    ended_by: `max_trials`, `exhausted` (every point of the space was tried), `wall_clock`, `SIGINT` or `SIGTERM`.
+    ended_by: `max_trials`, `exhausted` (every point of the space was tried), `wall_clock`, `total_epochs`, `SIGINT` or
+        `SIGTERM`.
     objective: metric and mode.
     trials: in the order they ran.
     seconds: wall time of the whole search.

@@ -4,12 +4,13 @@ import contextlib
 import pathlib
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from rich.console import Console
 
 from kerastrain._core.errors import WorkFailedError
-from kerastrain.tuning.config import SearchConfig, load_config
+from kerastrain.tuning.config import SearchConfig, as_config
 from kerastrain.tuning.hypermodel import RecipeHyperModel
 from kerastrain.tuning.planning import Plan, plan
 from kerastrain.tuning.records import FAILED, SearchResult, TrialRecord, best
@@ -20,7 +21,7 @@ from kerastrain.tuning.winner import test_scores
 
 
 def search(
-    config_or_path: SearchConfig | str | pathlib.Path,
+    config_or_path: SearchConfig | Mapping[str, Any] | str | pathlib.Path,
     *,
     data: str | None = None,
     max_trials: int | None = None,
@@ -35,9 +36,10 @@ def search(
     the same machine type: a trial is trained just as its recipe alone is.
 
     Args:
-        config_or_path: a search file, or a `SearchConfig`.
+        config_or_path: a search file, a `SearchConfig`, or plain data as the file has it.
         data: a data set's name or path, instead of the recipe's.
-        max_trials: instead of the file's; below the size of a grid, its first combinations are run.
+        max_trials: instead of the file's; below the size of a grid, its first combinations are run. More than a search
+            in the folder had: it goes on with the further ones, finished or not.
         out: the search folder; `searches/NAME-HASH` when None.
         smoke: two trials on a little synthetic data, to see that everything runs.
         overwrite: start again in a folder that holds a search.
@@ -57,7 +59,7 @@ def search(
         result = kerastrain.tuning.search("tuner_configs/random_mlp.yaml", smoke=True)
         result.best.value, result.best_recipe_path
     """
-    config = config_or_path if isinstance(config_or_path, SearchConfig) else load_config(config_or_path)
+    config = as_config(config_or_path)
     made = plan(config, data=data, max_trials=max_trials, smoke=smoke)
     folder = SearchFolder(pathlib.Path(out) if out is not None else default_folder(made), made)
     # In a log file there is no width to keep to.
@@ -65,7 +67,8 @@ def search(
     console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True, width=width)
     with folder.locked():
         earlier = folder.open(overwrite=overwrite)
-        if earlier is not None and earlier.status == "finished":
+        over = earlier is not None and is_over(earlier, made)
+        if over:
             console.print(
                 f"{folder.path}: this search is finished; nothing is trained. Use --overwrite to run it again."
             )
@@ -73,7 +76,7 @@ def search(
             console.print(f"{folder.path}: going on behind {len(earlier.trials)} of {len(made.trials)} trials.")
         for line in plan_lines(made):
             console.print(line)
-        if earlier is not None and earlier.status == "finished":
+        if earlier is not None and over:
             result = earlier
         else:
             result = _Run(made, folder, console, on_trial, earlier).result()
@@ -84,6 +87,18 @@ def search(
             f"(ended by {result.ended_by})."
         )
     return result
+
+
+def is_over(earlier: SearchResult, made: Plan) -> bool:
+    """Whether there is nothing left to do; a finished search goes on with more trials or a larger budget."""
+    if earlier.status != "finished" or len(earlier.trials) >= len(made.trials):
+        return earlier.status == "finished"
+    budget, seconds = made.config.budget, made.config.budget.wall_clock_seconds
+    if earlier.ended_by == "wall_clock" and seconds is not None:
+        return earlier.seconds >= seconds
+    if earlier.ended_by == "total_epochs" and budget.total_epochs is not None:
+        return sum(len(record.history) for record in earlier.trials) >= budget.total_epochs
+    return False
 
 
 class _Run:
@@ -106,9 +121,12 @@ class _Run:
     def result(self) -> SearchResult:
         """Run them, write what there is after each, and at the end what ended it."""
         hypermodel = RecipeHyperModel(self.plan.space, self.plan.recipes)
-        hypermodel.data(self.plan.base)
+        data = hypermodel.data(self.plan.base)
+        self.folder.use(None if data is None else data.fingerprint)
         if self.earlier is None:
             self.folder.begin()
+        else:
+            self.folder.go_on()
         seconds = self.plan.config.budget.wall_clock_seconds
         tuner = SearchTuner(
             self.plan.oracle(),
@@ -117,6 +135,7 @@ class _Run:
             directory=self.folder.path,
             pruner=self.plan.pruner(),
             repeats=self.plan.config.repeats,
+            total_epochs=self.plan.config.budget.total_epochs,
             deadline=None if seconds is None else self.start + seconds,
             on_trial=self._ended,
             announce=self.console.print,
@@ -156,8 +175,8 @@ class _Run:
             raise WorkFailedError(
                 f"{self.folder.path}: three trials in a row failed, the last by {last.message}"
             ) from None
-        if tuner.out_of_time:
-            return "wall_clock"
+        if tuner.spent is not None:
+            return tuner.spent
         return "exhausted" if self.plan.exhausted else "max_trials"
 
     def _ended(self, record: TrialRecord) -> None:

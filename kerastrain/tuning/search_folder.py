@@ -30,6 +30,7 @@ class SearchFolder:
     def __init__(self, path: pathlib.Path, plan: Plan) -> None:
         self.path = path
         self.plan = plan
+        self.data: str | None = None  # The fingerprint of the data.
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -41,18 +42,35 @@ class SearchFolder:
         """What there is of the same search, finished or not; None when this one may `begin`.
 
         Raises:
-            RefusedError: the folder holds another search (naming the fields), or its records cannot be read.
+            RefusedError: the folder holds another search (naming the fields) or more trials than are asked for, or its
+                records cannot be read.
         """
         if overwrite or not (self.path / CONFIG).exists():
             return None
         summary = self._summary()
-        rows = differences(summary["identity"], identity(self.plan))
+        rows = differences(_lasting(summary["identity"]), _lasting(identity(self.plan)))
         if rows:
             raise RefusedError(
                 f"{self.path}: holds another search. It differs in {'; '.join(rows[:8])}. "
                 "Choose another --out, or --overwrite."
             )
-        return self._recorded(summary)
+        result = self._recorded(summary)
+        if len(result.trials) > len(self.plan.trials):
+            raise RefusedError(
+                f"{self.path}: has {len(result.trials)} trials of this search already. Received: "
+                f"{len(self.plan.trials)} trials. Ask for as many or more, or choose another --out, or --overwrite."
+            )
+        self.data = summary.get("data")
+        return result
+
+    def use(self, fingerprint: str | None) -> None:
+        """Note the fingerprint of the data. Raises RefusedError when the folder's trials were trained on other data."""
+        if self.data is not None and fingerprint is not None and self.data != fingerprint:
+            raise RefusedError(
+                f"{self.path}: its trials were trained on other data of the same name. It differs in data: "
+                f"{self.data} -> {fingerprint}. Choose another --out, or --overwrite."
+            )
+        self.data = fingerprint or self.data
 
     def begin(self) -> None:
         """Start with nothing but the search file; what an earlier search wrote goes, and nothing else."""
@@ -64,6 +82,12 @@ class SearchFolder:
                 target.unlink(missing_ok=True)
         atomic_files.write_text(self.path / CONFIG, yaml_document.dump(_resolved(self.plan)))
         self.write([], status="running", ended_by=None, seconds=0.0)
+
+    def go_on(self) -> None:
+        """Note a larger number of trials or another budget in the search file."""
+        text = yaml_document.dump(_resolved(self.plan))
+        if (self.path / CONFIG).read_text(encoding="utf-8") != text:
+            atomic_files.write_text(self.path / CONFIG, text)
 
     def write(
         self,
@@ -92,6 +116,7 @@ class SearchFolder:
             "test": test,
             "seconds": seconds,
             "identity": identity(self.plan),
+            "data": self.data,
             "versions": machine.versions(),
             "machine": machine.facts(),
         }
@@ -123,6 +148,13 @@ def identity(plan: Plan) -> dict[str, Any]:
     return {**plan.config.plain(), "recipe": plan.base.plain(), "trials": len(plan.trials)}
 
 
+def _lasting(whole: dict[str, Any]) -> dict[str, Any]:
+    """The identity without what only says how far a search goes: trial n is the same trial whatever comes behind it."""
+    search = {key: value for key, value in whole["search"].items() if key != "max_trials"}
+    budget = {key: value for key, value in whole["budget"].items() if key not in ("wall_clock", "total_epochs")}
+    return {**{key: value for key, value in whole.items() if key != "trials"}, "search": search, "budget": budget}
+
+
 def _resolved(plan: Plan) -> dict[str, Any]:
     """The search file as it can be run again from any folder."""
     recipe = plan.config.recipe
@@ -132,5 +164,5 @@ def _resolved(plan: Plan) -> dict[str, Any]:
 
 def default_folder(plan: Plan) -> pathlib.Path:
     """`searches/NAME-HASH`: the same search comes back to its folder, a changed one gets its own."""
-    digest = hashlib.sha256(json.dumps(identity(plan), sort_keys=True).encode()).hexdigest()
+    digest = hashlib.sha256(json.dumps(_lasting(identity(plan)), sort_keys=True).encode()).hexdigest()
     return pathlib.Path("searches") / f"{plan.config.name}-{digest[:8]}"

@@ -48,6 +48,7 @@ class SearchTuner(keras_tuner.Tuner):
         pruner: what ends trials early; None for nothing. To keras-tuner a pruned trial is a completed one, since it
             ends a search at the third failed one in a row.
         repeats: trainings of each trial, the value of which is their mean.
+        total_epochs: of all trainings, after which no trial starts; None for no end.
         deadline: `time.monotonic()` after which no trial starts; None for none.
         on_trial: called with each record when its trial ends.
         announce: is given one line for each thing worth telling.
@@ -62,6 +63,7 @@ class SearchTuner(keras_tuner.Tuner):
         directory: pathlib.Path,
         pruner: Pruner | None,
         repeats: int,
+        total_epochs: int | None,
         deadline: float | None,
         on_trial: Callable[[TrialRecord], None],
         announce: Callable[[str], None],
@@ -72,11 +74,12 @@ class SearchTuner(keras_tuner.Tuner):
         self.objective = objective
         self.pruner = pruner
         self.repeats = repeats
+        self.total_epochs = total_epochs
         self.deadline = deadline
         self.on_trial = on_trial
         self.announce = announce
         self.folder = pathlib.Path(directory)
-        self.out_of_time = False
+        self.spent: str | None = None  # Which budget is.
         self.records: list[TrialRecord] = []
         self._ended: list[TrialRecord] = []
 
@@ -105,9 +108,13 @@ class SearchTuner(keras_tuner.Tuner):
         self._tidy_up()
 
     def pre_create_trial(self) -> None:
-        """Stop at the deadline."""
+        """Stop when a budget is spent."""
+        epochs = sum(len(record.history) for record in self.records)
         if self.deadline is not None and time.monotonic() >= self.deadline:
-            self.out_of_time = True
+            self.spent = "wall_clock"
+        elif self.total_epochs is not None and epochs >= self.total_epochs:
+            self.spent = "total_epochs"
+        if self.spent is not None:
             self.oracle.stop()
 
     def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> dict[str, float]:

@@ -194,6 +194,7 @@ ROWS: dict[str, Row] = {
     "tuning.SearchConfig": Row("record"),
     "tuning.SearchResult": Row("record"),
     "tuning.TrialRecord": Row("record"),
+    "tuning.dry_run": Row("function"),
     "tuning.load_config": Row("function"),
     "tuning.search": Row("function"),
 }
