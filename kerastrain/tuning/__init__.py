@@ -7,6 +7,7 @@ from kerastrain.tuning.oracles import GridOracle, RandomOracle
 from kerastrain.tuning.pruner_parts import PRUNERS
 from kerastrain.tuning.records import SearchResult, TrialRecord
 from kerastrain.tuning.search import search
+from kerastrain.tuning.tuner import SearchTuner
 
 __all__ = [
     "PRUNERS",
@@ -15,6 +16,7 @@ __all__ = [
     "RandomOracle",
     "SearchConfig",
     "SearchResult",
+    "SearchTuner",
     "TrialRecord",
     "dry_run",
     "load_config",

@@ -59,7 +59,8 @@ class SearchConfig(_Section):
     Args:
         schema: 1.
         name: of the search, and of its folder.
-        recipe: the name of a shipped recipe, or a path relative to the search file.
+        recipe: the name of a shipped recipe, or a path relative to the search file. A search of a `build` function has
+            none, and it may leave its `space` to the function.
         objective: `metric` (`val_loss`, `val_accuracy`, ...) and `mode` (`min`, `max`).
         search: `strategy` (`random`, `grid`), `max_trials`, `seed`.
         budget: `epochs`, `total_epochs` and `wall_clock`, each optional.
@@ -72,15 +73,13 @@ class SearchConfig(_Section):
 
     schema_: Literal[1] = Field(1, alias="schema")
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$")]
-    recipe: Annotated[str, Field(min_length=1)]
+    recipe: Annotated[str, Field(min_length=1)] | None = None
     objective: Objective
     search: Strategy
     budget: Budget = Budget()
     repeats: Annotated[int, Field(ge=1, le=1000)] = 1
     pruner: Annotated[dict[str, Any], pydantic.PlainValidator(PRUNERS.validate)] | None = None
-    space: Annotated[
-        dict[str, Annotated[Parameter, pydantic.PlainValidator(parameter)]], Field(min_length=1, max_length=100)
-    ]
+    space: Annotated[dict[str, Annotated[Parameter, pydantic.PlainValidator(parameter)]], Field(max_length=100)] = {}
     _source: yaml_document.Document | None = pydantic.PrivateAttr(None)
 
     @pydantic.field_validator("space")
@@ -94,6 +93,8 @@ class SearchConfig(_Section):
 
     @pydantic.model_validator(mode="after")
     def _fits_together(self) -> Self:
+        if self.recipe is not None and not self.objective.is_known:
+            raise self.objective.unknown(("objective", "metric"))
         for place in places_of(self.space, "training.epochs") if self.budget.epochs is not None else ():
             raise problem(("space", *place), "`budget.epochs` sets it for every trial; drop one of the two")
         for place in places_of(self.space, "training.seed") if self.repeats > 1 else ():

@@ -29,7 +29,9 @@ def dry_run(
 
     Args:
         config_or_path: a search file, a `SearchConfig`, or plain data.
-        data, max_trials, smoke: as `search` takes them.
+        data: as `search` takes it.
+        max_trials: as `search` takes it.
+        smoke: as `search` takes it.
         trials: list and show the trials.
 
     Returns:

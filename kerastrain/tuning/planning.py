@@ -9,6 +9,7 @@ import keras_tuner
 
 from kerastrain import experiments
 from kerastrain._core.errors import InputError
+from kerastrain.tuning.built_models import BuiltModels, BuiltTrial, DeclaredSpace
 from kerastrain.tuning.config import SearchConfig
 from kerastrain.tuning.draws import Values, combinations, drawn_untried, identity, size
 from kerastrain.tuning.oracles import GridOracle, RandomOracle, grid_points
@@ -26,7 +27,7 @@ class Plan:
 
     config: the search file, with what the command line changed.
     space: its parameters.
-    recipes: values of a trial -> recipe.
+    recipes: values of a trial -> recipe; or the user's own models.
     base: the recipe before any value of the space is set.
     trials: recipe values of every trial, in order.
     exhausted: whether they are every point of the space, and fewer than were asked for.
@@ -34,9 +35,9 @@ class Plan:
     """
 
     config: SearchConfig
-    space: Space
-    recipes: TrialRecipes
-    base: experiments.Recipe
+    space: Space | DeclaredSpace
+    recipes: TrialRecipes | BuiltModels
+    base: experiments.Recipe | BuiltTrial
     trials: tuple[dict[str, Any], ...]
     exhausted: bool
     combinations: int | None
@@ -71,16 +72,14 @@ def plan(config: SearchConfig, *, data: str | None = None, max_trials: int | Non
     """
     if max_trials is not None:
         config = config.with_max_trials(max_trials)
+    _check_whole(config)
     recipes = trial_recipes(config, data=data, smoke=smoke)
     base = recipes.fill({})
     _check_metric(config, base)
     check_space(config, recipes)
     space = Space(config.written().parameters)
-    count = size(space.hyperparameters().space, grid_points) if config.search.strategy == "grid" else None
-    if count is not None and max_trials is None and count > config.search.max_trials:
-        raise InputError(_too_large(config, count))
     limit = min(config.search.max_trials, _SMOKE_TRIALS) if smoke else config.search.max_trials
-    trials = tuple(space.decode(values) for values in _points(config, space, limit))
+    trials, count = _trials(config, space, limit, whole=max_trials is None)
     for number, chosen in enumerate(trials, start=1):
         try:
             recipes.fill(chosen)
@@ -96,7 +95,43 @@ def plan(config: SearchConfig, *, data: str | None = None, max_trials: int | Non
     return made
 
 
-def _points(config: SearchConfig, space: Space, limit: int) -> list[Values]:
+def plan_of_models(config: SearchConfig, models: BuiltModels, *, max_trials: int | None = None) -> Plan:
+    """Check a search over models of the user's own; the model of its first trial is built.
+
+    Raises:
+        InputError: as `plan`.
+    """
+    if max_trials is not None:
+        config = config.with_max_trials(max_trials)
+    limit = config.search.max_trials
+    trials, count = _trials(config, models.space, limit, whole=max_trials is None)
+    base = models.base()
+    made = Plan(config, models.space, models, base, trials, exhausted=len(trials) < limit, combinations=count)
+    if max_trials is None:
+        _check_pruner(made)
+    models.check(trials[0])
+    return made
+
+
+def _check_whole(config: SearchConfig) -> None:
+    """What only a search of a `build` function may leave out."""
+    missing = [name for name, there in (("recipe", config.recipe), ("space", config.space)) if not there]
+    if missing:
+        where = config.source.where(())
+        raise InputError("\n".join(f"{where}: `{name}`: is missing." for name in missing))
+
+
+def _trials(
+    config: SearchConfig, space: Space | DeclaredSpace, limit: int, *, whole: bool
+) -> tuple[tuple[dict[str, Any], ...], int | None]:
+    """The values of at most `limit` trials, and how many combinations a grid has."""
+    count = size(space.hyperparameters().space, grid_points) if config.search.strategy == "grid" else None
+    if count is not None and whole and count > config.search.max_trials:
+        raise InputError(_too_large(config, count))
+    return tuple(space.decode(values) for values in _points(config, space, limit)), count
+
+
+def _points(config: SearchConfig, space: Space | DeclaredSpace, limit: int) -> list[Values]:
     """keras-tuner's values of at most `limit` trials."""
     declared, search = space.hyperparameters().space, config.search
     if search.strategy == "grid":

@@ -83,8 +83,9 @@ class SearchResult:
 
     @property
     def best_recipe_path(self) -> pathlib.Path | None:
-        """The recipe of the best trial, for `kerastrain train`."""
-        return self.folder / "best_recipe.yaml" if self.best is not None else None
+        """The recipe of the best trial, for `kerastrain train`; None where there is none."""
+        path = self.folder / "best_recipe.yaml"
+        return path if self.best is not None and path.exists() else None
 
     @property
     def best_model_path(self) -> pathlib.Path | None:
@@ -102,7 +103,7 @@ class SearchResult:
             "objective": self.objective.model_dump(),
             "trials": len(self.trials),
             "best": None if found is None else {key: found.summary()[key] for key in _BEST},
-            "best_recipe": None if found is None else str(self.best_recipe_path),
+            "best_recipe": None if self.best_recipe_path is None else str(self.best_recipe_path),
             "best_model": None if self.best_model_path is None else str(self.best_model_path),
             "test": self.test,
             "seconds": self.seconds,

@@ -41,6 +41,10 @@ def json_schema() -> dict[str, Any]:
     definitions["Pruner"] = {"anyOf": [{"enum": PRUNERS.names()}, *map(_pruner, PRUNERS)]}
     properties = schema["properties"]
     properties["space"]["additionalProperties"] = {"oneOf": [{"$ref": f"#/$defs/{m.__name__}"} for m in _PARAMETERS]}
+    # Only a search of a `build` function, which has no file, may leave these out.
+    properties["space"]["minProperties"] = 1
+    properties["recipe"] = {"type": "string", "minLength": 1, "description": "A shipped recipe, or a path from here."}
+    schema["required"] = [name for name in properties if name in {*schema["required"], "recipe", "space"}]
     properties["pruner"] = {"anyOf": [{"$ref": "#/$defs/Pruner"}, {"type": "null"}], "default": None}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -12,13 +12,16 @@ from kerastrain import experiments
 from kerastrain._core import atomic_files, machine, yaml_document
 from kerastrain._core.differences import differences
 from kerastrain._core.errors import RefusedError
+from kerastrain.tuning.built_models import BuiltModels
 from kerastrain.tuning.objective import Objective
 from kerastrain.tuning.planning import Plan
 from kerastrain.tuning.records import SearchResult, TrialRecord, best, history_lines, recorded, table_csv
+from kerastrain.tuning.trial_recipes import TrialRecipes
 
 CONFIG, SUMMARY, TRIALS, HISTORY = "search.yaml", "search.json", "trials.csv", "history.jsonl"
-BEST_RECIPE, BEST_MODEL, ENGINE, RUNNING = "best_recipe.yaml", "best_model.keras", "keras_tuner", "running_trial"
-_OURS = (SUMMARY, TRIALS, HISTORY, BEST_RECIPE, BEST_MODEL, ENGINE, RUNNING, CONFIG)
+BEST_RECIPE, BEST_PARAMETERS = TrialRecipes.best_file, BuiltModels.best_file
+BEST_MODEL, ENGINE, RUNNING = "best_model.keras", "keras_tuner", "running_trial"
+_OURS = (SUMMARY, TRIALS, HISTORY, BEST_RECIPE, BEST_PARAMETERS, BEST_MODEL, ENGINE, RUNNING, CONFIG)
 
 
 class SearchFolder:
@@ -103,7 +106,7 @@ class SearchFolder:
         found = best(records, self.plan.config.objective)
         if found is not None:
             recipe = self.plan.recipes.fill(found.parameters, found.best_repeat)
-            atomic_files.write_text(self.path / BEST_RECIPE, recipe.to_yaml())
+            atomic_files.write_text(self.path / self.plan.recipes.best_file, recipe.to_yaml())
         atomic_files.write_text(self.path / TRIALS, table_csv(records, paths))
         atomic_files.write_text(self.path / HISTORY, history_lines(records))
         summary = {
@@ -112,7 +115,7 @@ class SearchFolder:
             "objective": self.plan.config.objective.model_dump(),
             "trials": [record.summary() for record in records],
             "best": None if found is None else found.summary(),
-            "best_recipe": None if found is None else BEST_RECIPE,
+            "best_recipe": None if found is None else self.plan.recipes.best_file,
             "test": test,
             "seconds": seconds,
             "identity": identity(self.plan),
@@ -158,6 +161,8 @@ def _lasting(whole: dict[str, Any]) -> dict[str, Any]:
 def _resolved(plan: Plan) -> dict[str, Any]:
     """The search file as it can be run again from any folder."""
     recipe = plan.config.recipe
+    if not isinstance(plan.recipes, TrialRecipes):
+        return plan.config.plain()
     place = recipe if recipe in experiments.shipped() else str(pathlib.Path(plan.recipes.document.source).resolve())
     return {**plan.config.plain(), "recipe": place}
 

@@ -4,7 +4,7 @@ import dataclasses
 import json
 import pathlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from kerastrain import experiments
 from kerastrain._core import dotted_path, yaml_document
@@ -17,6 +17,7 @@ from kerastrain.tuning.parameters import Parameter, VariantsParameter
 class TrialRecipes:
     """A recipe file, and what the search sets in it whatever the trial.
 
+    best_file: what the best trial's recipe is written to.
     document: the recipe as it was read, so that shorthands in it stay shorthands.
     fixed: dotted path -> value, the same for every trial.
     variants: key of the space -> name of the variant -> dotted path -> value.
@@ -24,6 +25,8 @@ class TrialRecipes:
     names: keys of the space that the recipe does not have, which only say the length of a list.
     smoke: make every recipe tiny.
     """
+
+    best_file: ClassVar[str] = "best_recipe.yaml"
 
     document: yaml_document.Document
     fixed: Mapping[str, Any]
@@ -122,14 +125,14 @@ def check_space(config: SearchConfig, recipes: TrialRecipes) -> None:
 
 
 def _file(config: SearchConfig) -> pathlib.Path:
-    known = experiments.shipped()
-    if config.recipe in known:
-        return known[config.recipe]
-    path = config.folder / config.recipe
+    known, recipe = experiments.shipped(), config.recipe or ""
+    if recipe in known:
+        return known[recipe]
+    path = config.folder / recipe
     if not path.is_file():
         raise InputError(
             f"{config.source.where(('recipe',))}: `recipe`: expected a shipped recipe ({', '.join(known)}) or the path "
-            f'of a file, relative to the search file. Received: "{config.recipe}".{closest(config.recipe, known)}'
+            f'of a file, relative to the search file. Received: "{recipe}".{closest(recipe, known)}'
         )
     return path
 

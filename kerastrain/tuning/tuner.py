@@ -11,11 +11,12 @@ import keras
 import keras_tuner
 from keras_tuner.engine.trial import Trial, TrialStatus
 
-from kerastrain._core.errors import RefusedError, WorkFailedError
+from kerastrain._core.errors import InputError, RefusedError, WorkFailedError
 from kerastrain.experiments.fit import EpochRecorder
 from kerastrain.tuning.best_weights import BestWeights
+from kerastrain.tuning.built_models import BuiltModels, DeclaredSpace
 from kerastrain.tuning.hypermodel import RecipeHyperModel
-from kerastrain.tuning.objective import Objective
+from kerastrain.tuning.objective import Objective, objective_of
 from kerastrain.tuning.oracles import GridOracle, RandomOracle
 from kerastrain.tuning.pruners import Pruner
 from kerastrain.tuning.pruning import PruneTrial, curves
@@ -33,18 +34,22 @@ class TrialInterruptedError(keras_tuner.errors.FatalError):
 
 
 class SearchTuner(keras_tuner.Tuner):
-    """Runs the oracle's trials one after the other.
+    """Runs an oracle's trials one after the other, prunes and repeats them, and keeps every epoch of each.
 
     A trial is trained exactly as its recipe alone would be, from a cleared session. Nothing is saved each epoch
     (`keras_tuner.Tuner` writes the weights whenever an epoch improves, and keeps the best epoch's metrics only): a
     trial that takes longer than a minute saves once a minute, and goes on from there in another process. One that
     diverges is a result, the worst there is; it is not tried again.
 
+    It works in plain keras-tuner code too: `search` takes the arguments of Keras's `fit`, `records` has what
+    `kerastrain.tuning.TrialRecord` says of each trial, and `best` the best of them. Such a search begins anew each
+    time; `kerastrain.tuning.search(config, build=...)` makes one that goes on.
+
     Args:
-        oracle: who decides.
-        hypermodel: what a trial trains.
-        objective: metric and mode.
-        directory: where keras-tuner keeps its own files.
+        oracle: who decides: `RandomOracle`, `GridOracle`.
+        hypermodel: what a trial trains: `build(hp)` that returns a compiled model, or a `keras_tuner.HyperModel`.
+        objective: metric and mode; None for the oracle's.
+        directory: where the best model and keras-tuner's own files are kept.
         pruner: what ends trials early; None for nothing. To keras-tuner a pruned trial is a completed one, since it
             ends a search at the third failed one in a row.
         repeats: trainings of each trial, the value of which is their mean.
@@ -52,26 +57,54 @@ class SearchTuner(keras_tuner.Tuner):
         deadline: `time.monotonic()` after which no trial starts; None for none.
         on_trial: called with each record when its trial ends.
         announce: is given one line for each thing worth telling.
+
+    Raises:
+        InputError: the objective is of several metrics, or not of the validation data.
+
+    Example:
+
+    >>> import keras_tuner, numpy as np, tempfile
+    >>> from kerastrain.tuning import RandomOracle, pruners
+    >>> def build(hp):
+    ...     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    ...     model.compile(keras.optimizers.SGD(hp.Float("learning_rate", 1e-3, 1e-1, sampling="log")), "mse")
+    ...     return model
+    >>> oracle = RandomOracle(keras_tuner.Objective("val_loss", "min"), max_trials=3, seed=0)
+    >>> tuner = SearchTuner(oracle, build, directory=tempfile.mkdtemp(), pruner=pruners.MedianPruner(startup_trials=2))
+    >>> x, y = np.ones((8, 2)), np.ones(8)
+    >>> tuner.search(x, y, validation_data=(x, y), epochs=2, verbose=0)
+    >>> len(tuner.records), tuner.best.number in (1, 2, 3)
+    (3, True)
+
+    Reference: `keras_tuner.Tuner` (O'Malley et al., 2019, KerasTuner), which keeps the metrics of a trial's best epoch
+        only.
     """
 
     def __init__(
         self,
         oracle: RandomOracle | GridOracle,
-        hypermodel: RecipeHyperModel,
+        hypermodel: Any,
         *,
-        objective: Objective,
-        directory: pathlib.Path,
-        pruner: Pruner | None,
-        repeats: int,
-        total_epochs: int | None,
-        deadline: float | None,
-        on_trial: Callable[[TrialRecord], None],
-        announce: Callable[[str], None],
+        objective: Objective | None = None,
+        directory: str | pathlib.Path = ".",
+        pruner: Pruner | None = None,
+        repeats: int = 1,
+        total_epochs: int | None = None,
+        deadline: float | None = None,
+        on_trial: Callable[[TrialRecord], None] = lambda record: None,
+        announce: Callable[[str], None] = lambda line: None,
     ) -> None:
-        # Given the hypermodel, keras-tuner would build models here to find a space that is declared already.
-        super().__init__(oracle, hypermodel=None, directory=directory, project_name="keras_tuner", overwrite=True)
-        self.hypermodel = hypermodel
-        self.objective = objective
+        ours = isinstance(hypermodel, RecipeHyperModel | BuiltModels)
+        # Given the hypermodel, keras-tuner builds models here to find its space; that of ours is declared already.
+        super().__init__(
+            oracle,
+            hypermodel=None if ours else hypermodel,
+            directory=directory,
+            project_name="keras_tuner",
+            overwrite=True,
+        )
+        self.hypermodel = hypermodel if ours else BuiltModels(hypermodel, DeclaredSpace(oracle.get_space()))
+        self.objective = objective_of(oracle) if objective is None else objective
         self.pruner = pruner
         self.repeats = repeats
         self.total_epochs = total_epochs
@@ -82,6 +115,22 @@ class SearchTuner(keras_tuner.Tuner):
         self.spent: str | None = None  # Which budget is.
         self.records: list[TrialRecord] = []
         self._ended: list[TrialRecord] = []
+        self._fit: tuple[tuple[Any, ...], dict[str, Any], Callable[[], Any]] = ((), {}, list)
+
+    @property
+    def best(self) -> TrialRecord | None:
+        """The completed trial of the best value, the first of equals; where none was completed, of the pruned ones."""
+        return best(self.records, self.objective)
+
+    def load_model(self, trial: Any) -> keras.Model:
+        """The model of the best trial, for `get_best_models()`. Raises InputError for another: it is not kept."""
+        found, path = self.best, self.folder / BEST_MODEL
+        parameters = self.hypermodel.space.decode(trial.hyperparameters.values)
+        if found is None or not path.exists() or found.parameters != parameters:
+            raise InputError(f"`num_models`: only the best trial's model is kept. Received: trial {trial.trial_id}.")
+        if isinstance(self.hypermodel, BuiltModels):
+            return self.hypermodel.loaded(found.parameters, found.best_repeat, path)
+        return keras.saving.load_model(path)
 
     def go_on_behind(self, records: Sequence[TrialRecord]) -> None:
         """Take trials of an earlier process for done, so that the next one is the next number.
@@ -119,6 +168,13 @@ class SearchTuner(keras_tuner.Tuner):
 
     def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> dict[str, float]:
         """Train a trial, keep its record, and give the engine its value."""
+        callbacks = kwargs.pop("callbacks", None)
+        if callbacks is not None and not callable(callbacks):
+            raise keras_tuner.errors.FatalValueError(
+                "`callbacks` must be a function that returns fresh ones for each training; what a callback remembers "
+                f"of one is wrong in the next. Received: {callbacks!r}."
+            )
+        self._fit = (args, kwargs, callbacks or list)
         record = self._trained(trial.hyperparameters, len(self.oracle.trials))
         self._ended.append(record)
         if record.status == FAILED:
@@ -178,10 +234,13 @@ class SearchTuner(keras_tuner.Tuner):
         rows, found, message = epochs.rows, None, None
         try:
             model = self.hypermodel.build(hyperparameters)
+            args, options, callbacks = self._fit
             training = self.hypermodel.fit(
                 hyperparameters,
                 model,
-                callbacks=[epochs, weights, *([pruning] if pruning is not None else [])],
+                *args,
+                **options,
+                callbacks=[epochs, weights, *callbacks(), *([pruning] if pruning is not None else [])],
                 folder=self._running(number) / f"repeat_{repeat}",
                 announce=self._told,
             )

@@ -193,6 +193,7 @@ ROWS: dict[str, Row] = {
     "tuning.RandomOracle": Row("class"),
     "tuning.SearchConfig": Row("record"),
     "tuning.SearchResult": Row("record"),
+    "tuning.SearchTuner": Row("class"),
     "tuning.TrialRecord": Row("record"),
     "tuning.dry_run": Row("function"),
     "tuning.load_config": Row("function"),

@@ -52,6 +52,6 @@ def told(monkeypatch):
     monkeypatch.setattr(experiments, "build", lambda recipe, data: Model())
     # The function of that name hides the module.
     searching = importlib.import_module("kerastrain.tuning.search")
-    monkeypatch.setattr(searching, "test_scores", lambda hypermodel, recipe, path: {"loss": 0.5})
+    monkeypatch.setattr(searching, "test_scores", lambda hypermodel, found, path: {"loss": 0.5})
     monkeypatch.setattr(experiments, "fit", fit)
     return told
