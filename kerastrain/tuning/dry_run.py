@@ -50,9 +50,8 @@ def dry_run(
     """
     config = as_config(config_or_path)
     made = plan(config, data=data, max_trials=max_trials, smoke=smoke)
-    epochs = [made.recipes.fill(chosen).training.epochs for chosen in made.trials]
     console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True, width=_width())
-    for line in [_line(made, sum(epochs)), *plan_lines(made)]:
+    for line in [_line(made), *plan_lines(made)]:
         console.print(line)
     result: dict[str, Any] = {
         "name": made.config.name,
@@ -61,37 +60,37 @@ def dry_run(
         "combinations": made.combinations,
         "exhausted": made.exhausted,
         "repeats": made.config.repeats,
-        "epochs": sum(epochs) * made.config.repeats,
+        "epochs": sum(made.epochs) * made.config.repeats,
         "parameters": list(made.space.parameters),
     }
     if trials:
-        rows = zip(made.trials, epochs, strict=True)
+        rows = zip(made.trials, made.epochs, strict=True)
         result["plan"] = [
             {"number": number, "epochs": count, "parameters": chosen} for number, (chosen, count) in enumerate(rows, 1)
         ]
-        console.print(_table(made, epochs))
+        console.print(_table(made))
     return result
 
 
-def _line(made: Plan, epochs: int) -> str:
+def _line(made: Plan) -> str:
     config = made.config
     times = f" times {config.repeats} repeats" if config.repeats > 1 else ""
     pruned = f", pruned by {config.pruner['type']}" if config.pruner is not None else ""
     whole = ", every point of the space" if made.exhausted or made.combinations == len(made.trials) else ""
     return (
         f"{config.source.source}: valid. {config.search.strategy}: {len(made.trials)} trials{whole}{times}, at most "
-        f"{epochs * config.repeats} epochs{pruned}."
+        f"{sum(made.epochs) * config.repeats} epochs{pruned}."
     )
 
 
-def _table(made: Plan, epochs: list[int]) -> Table:
+def _table(made: Plan) -> Table:
     table = Table(title=f"Trials of {made.config.name}", box=box.SIMPLE)
     for name in ("trial", "epochs"):
         table.add_column(name, justify="right", no_wrap=True)
     paths = list(made.space.parameters)
     for name in short_names(paths).values():
         table.add_column(Text(name), overflow="fold")
-    for number, (chosen, count) in enumerate(zip(made.trials, epochs, strict=True), start=1):
+    for number, (chosen, count) in enumerate(zip(made.trials, made.epochs, strict=True), start=1):
         cells = [shown(chosen[path]) if path in chosen else "" for path in paths]
         table.add_row(str(number), str(count), *(Text(cell) for cell in cells))
     return table

@@ -16,7 +16,7 @@ from kerastrain.tuning.oracles import GridOracle, RandomOracle, grid_points
 from kerastrain.tuning.pruner_parts import PRUNERS
 from kerastrain.tuning.pruners import Pruner
 from kerastrain.tuning.space import Space
-from kerastrain.tuning.trial_recipes import TrialRecipes, check_space, trial_recipes
+from kerastrain.tuning.trial_recipes import TrialRecipes, check_space, prefixed, trial_recipes
 
 _SMOKE_TRIALS = 2
 
@@ -30,6 +30,7 @@ class Plan:
     recipes: values of a trial -> recipe; or the user's own models.
     base: the recipe before any value of the space is set.
     trials: recipe values of every trial, in order.
+    epochs: of each trial's training, at most.
     exhausted: whether they are every point of the space, and fewer than were asked for.
     combinations: how many a grid has, of which `trials` are the first; None for a random search.
     """
@@ -39,6 +40,7 @@ class Plan:
     recipes: TrialRecipes | BuiltModels
     base: experiments.Recipe | BuiltTrial
     trials: tuple[dict[str, Any], ...]
+    epochs: tuple[int, ...]
     exhausted: bool
     combinations: int | None
 
@@ -80,16 +82,15 @@ def plan(config: SearchConfig, *, data: str | None = None, max_trials: int | Non
     space = Space(config.written().parameters)
     limit = min(config.search.max_trials, _SMOKE_TRIALS) if smoke else config.search.max_trials
     trials, count = _trials(config, space, limit, whole=max_trials is None)
+    epochs = []
     for number, chosen in enumerate(trials, start=1):
         try:
-            recipes.fill(chosen)
+            epochs.append(recipes.fill(chosen).training.epochs)
         except InputError as error:
             values = ", ".join(f"{path} = {json.dumps(value)}" for path, value in chosen.items())
-            raise InputError(
-                f"{config.source.where(('space',))}: `space`: the values of trial {number} do not go together "
-                f"({values}): {error} Keep them apart with `when`."
-            ) from None
-    made = Plan(config, space, recipes, base, trials, exhausted=len(trials) < limit, combinations=count)
+            place = f"{config.source.where(('space',))}: `space`: the values of trial {number} do not go together"
+            raise InputError(prefixed(f"{place} ({values}); keep them apart with `when`: ", error)) from None
+    made = Plan(config, space, recipes, base, trials, tuple(epochs), exhausted=len(trials) < limit, combinations=count)
     if max_trials is None and not smoke:
         _check_pruner(made)
     return made
@@ -106,7 +107,8 @@ def plan_of_models(config: SearchConfig, models: BuiltModels, *, max_trials: int
     limit = config.search.max_trials
     trials, count = _trials(config, models.space, limit, whole=max_trials is None)
     base = models.base()
-    made = Plan(config, models.space, models, base, trials, exhausted=len(trials) < limit, combinations=count)
+    epochs = tuple(models.fill(chosen).training.epochs for chosen in trials)
+    made = Plan(config, models.space, models, base, trials, epochs, exhausted=len(trials) < limit, combinations=count)
     if max_trials is None:
         _check_pruner(made)
     models.check(trials[0])
@@ -166,7 +168,7 @@ def _check_pruner(made: Plan) -> None:
             f"{where}: `pruner`: it would never end a trial: it waits for {pruner.needs_trials} completed trials. "
             f"Received: {trials} trials in all."
         )
-    epochs = max(made.recipes.fill(chosen).training.epochs for chosen in made.trials)
+    epochs = max(made.epochs)
     if pruner.needs_epochs >= epochs:
         raise InputError(
             f"{where}: `pruner`: it would never end a trial: it first looks after {pruner.needs_epochs} epochs, and "

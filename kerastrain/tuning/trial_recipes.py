@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import pathlib
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -118,10 +119,20 @@ def check_space(config: SearchConfig, recipes: TrialRecipes) -> None:
                 recipes.fill({**parents, path: value})
             except InputError as error:
                 place = config.source.where(("space", written.written[path]))
-                given = "".join(f", with {parent} = {json.dumps(held)}" for parent, held in parents.items())
+                given = "".join(f", with {parent} = {_short(held)}" for parent, held in parents.items())
                 raise InputError(
-                    f"{place}: `space.{path}`: the recipe refuses {json.dumps(value)}{given}: {error}"
+                    prefixed(f"{place}: `space.{path}`: the recipe refuses {_short(value)}{given}: ", error)
                 ) from None
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 200 else f"{text[:197]}..."
+
+
+def prefixed(prefix: str, error: InputError) -> str:
+    """Each problem of a recipe on a line of its own that says where in the search file it comes from."""
+    return "\n".join(f"{prefix}{line}" for line in str(error).splitlines())
 
 
 def _file(config: SearchConfig) -> pathlib.Path:
@@ -129,10 +140,10 @@ def _file(config: SearchConfig) -> pathlib.Path:
     if recipe in known:
         return known[recipe]
     path = config.folder / recipe
-    if not path.is_file():
+    if not os.path.isfile(path):  # Unlike pathlib's, it answers for every text.
         raise InputError(
             f"{config.source.where(('recipe',))}: `recipe`: expected a shipped recipe ({', '.join(known)}) or the path "
-            f'of a file, relative to the search file. Received: "{recipe}".{closest(recipe, known)}'
+            f'of a file, relative to the search file. Received: "{recipe[:80]}".{closest(recipe, known)}'
         )
     return path
 

@@ -34,6 +34,12 @@ def finished(tmp_path_factory):
     return path, result
 
 
+@pytest.fixture(scope="module")
+def best_data(finished):
+    """The data of the best recipe."""
+    return experiments.prepare(experiments.load(finished[1].best_recipe_path))
+
+
 def test_the_result(finished):
     _, result = finished
     assert (result.status, result.ended_by, result.stopped) == ("finished", "max_trials", None)
@@ -74,24 +80,22 @@ def test_the_files(finished):
     assert kept == ["best_model.keras"]
 
 
-def test_the_best_recipe_trains_to_the_same_value_bit_for_bit(finished):
+def test_the_best_recipe_trains_to_the_same_value_bit_for_bit(finished, best_data):
     _, result = finished
     recipe = experiments.load(result.best_recipe_path)
     assert recipe.optimizer.learning_rate == result.best.parameters["optimizer.learning_rate"]
     keras.utils.clear_session()
-    data = experiments.prepare(recipe)
-    history = experiments.fit(recipe, experiments.build(recipe, data), data).history
+    history = experiments.fit(recipe, experiments.build(recipe, best_data), best_data).history
     assert min(row["val_loss"] for row in history) == result.best.value
     for mine, theirs in zip(history, result.best.history, strict=True):
         assert {k: v for k, v in mine.items() if k != "seconds"} == {k: v for k, v in theirs.items() if k != "seconds"}
 
 
-def test_the_best_model_is_that_of_the_best_epoch_and_is_tested_once(finished):
+def test_the_best_model_is_that_of_the_best_epoch_and_is_tested_once(finished, best_data):
     _, result = finished
-    data = experiments.prepare(experiments.load(result.best_recipe_path))
     model = keras.saving.load_model(result.best_model_path)
-    assert experiments.evaluate(model, data, ("val",))["val"]["loss"] == pytest.approx(result.best.value, rel=1e-6)
-    assert result.test == pytest.approx(model.evaluate(*data.test, verbose=0, return_dict=True), rel=1e-5)
+    assert experiments.evaluate(model, best_data, ("val",))["val"]["loss"] == pytest.approx(result.best.value, rel=1e-6)
+    assert result.test == pytest.approx(model.evaluate(*best_data.test, verbose=0, return_dict=True), rel=1e-5)
     assert json.loads((result.folder / "search.json").read_text())["test"] == result.test
 
 
