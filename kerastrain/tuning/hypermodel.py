@@ -28,6 +28,8 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         super().__init__()
         self.space = space
         self.recipes = recipes
+        self.repeat = 1  # Which training of a trial `build` and `fit` are for.
+        self._loaded: dict[str, Any] = {}
         self._prepared: tuple[tuple[Any, ...], experiments.PreparedData] | None = None
 
     def declare_hyperparameters(self, hp: keras_tuner.HyperParameters) -> None:
@@ -36,7 +38,11 @@ class RecipeHyperModel(keras_tuner.HyperModel):
 
     def recipe(self, hp: keras_tuner.HyperParameters) -> experiments.Recipe:
         """The recipe of the values in `hp`."""
-        return self.recipes.fill(self.space.decode(hp.values))
+        return self.recipes.fill(self.space.decode(hp.values), self.repeat)
+
+    def seed(self, hp: keras_tuner.HyperParameters) -> int:
+        """What the training of the values in `hp` starts from."""
+        return self.recipe(hp).training.seed
 
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
         """A fresh compiled model."""
@@ -62,5 +68,7 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         key = (source.name, source.validation, source.train_limit, form, mixing, recipe.training.seed)
         if self._prepared is None or self._prepared[0] != key:
             self._prepared = None  # Lets the old data go before the new is loaded.
-            self._prepared = (key, experiments.prepare(recipe))
+            # Repeats have seeds of their own, and so splits of their own; their data is read from the disk once.
+            kept = (self._loaded,) if self.repeat > 1 or self._loaded else ()
+            self._prepared = (key, experiments.prepare(recipe, *kept))
         return self._prepared[1]
