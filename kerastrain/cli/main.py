@@ -117,7 +117,7 @@ def search(
     from kerastrain import tuning
 
     if check or dry_run:
-        _finish(tuning.dry_run(config, data=data, max_trials=max_trials, smoke=smoke, trials=dry_run))
+        finish(tuning.dry_run(config, data=data, max_trials=max_trials, smoke=smoke, trials=dry_run))
         return
     result = tuning.search(config, data=data, max_trials=max_trials, out=out, smoke=smoke, overwrite=overwrite)
     finish(result.summary(), result.stopped)
