@@ -52,6 +52,7 @@ HEADS = [
     ("budget:", "set: {training.epochs: 2}\nbudget:", "search.yaml:6: `set.training.epochs`", "drop one of the two"),
     ("budget:", "set: {optimizer.learning_rate: 2}\nbudget:", "search.yaml:6: `set.optimizer", "drop one of the two"),
     ("budget:", "set: {model.layesr: [2]}\nbudget:", "search.yaml:6: `model.layesr`", "Did you mean `layers`?"),
+    ("budget:", "set: {optmizer.rule: adam}\nbudget:", "search.yaml:6: `optmizer`", "Did you mean `optimizer`?"),
     ("budget:", "set: {model..layers: [2]}\nbudget:", "search.yaml:6: `set.model..layers`", "is not a dotted path"),
     ("recipe: tiny.yaml", "recipe: residal", "search.yaml:3: `recipe`", "Did you mean `residual`?"),
     ("schema: 1", "schema: 2", "search.yaml:1: `schema`", "expected 1. Received: 2"),
