@@ -15,7 +15,7 @@ import typer
 
 from kerastrain import __version__
 from kerastrain._core.errors import InputError, KerastrainError, closest
-from kerastrain.cli import summary
+from kerastrain.cli import search_results, summary
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -115,6 +115,9 @@ def search(
 
     result = tuning.search(config, data=data, max_trials=max_trials, out=out, smoke=smoke, overwrite=overwrite)
     _finish(result.summary(), result.stopped)
+
+
+search_results.register(app)
 
 
 @app.command()

@@ -3,6 +3,16 @@
 from kerastrain.tuning.config import SearchConfig, load_config
 from kerastrain.tuning.oracles import GridOracle, RandomOracle
 from kerastrain.tuning.records import SearchResult, TrialRecord
+from kerastrain.tuning.report import report
 from kerastrain.tuning.search import search
 
-__all__ = ["GridOracle", "RandomOracle", "SearchConfig", "SearchResult", "TrialRecord", "load_config", "search"]
+__all__ = [
+    "GridOracle",
+    "RandomOracle",
+    "SearchConfig",
+    "SearchResult",
+    "TrialRecord",
+    "load_config",
+    "report",
+    "search",
+]

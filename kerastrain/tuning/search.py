@@ -13,6 +13,7 @@ from kerastrain.tuning.config import SearchConfig, load_config
 from kerastrain.tuning.hypermodel import RecipeHyperModel
 from kerastrain.tuning.planning import Plan, plan
 from kerastrain.tuning.records import FAILED, SearchResult, TrialRecord
+from kerastrain.tuning.report import report_at_end
 from kerastrain.tuning.search_folder import SearchFolder, default_folder
 from kerastrain.tuning.table import plan_lines, trial_line, trials_table
 from kerastrain.tuning.tuner import SearchTuner, TrialInterruptedError
@@ -76,6 +77,7 @@ def search(
             result = earlier
         else:
             result = _Run(made, folder, console, on_trial, earlier).result()
+            report_at_end(folder.path, console.print)
     console.print(trials_table(result.trials, list(made.space.parameters), result.objective))
     if result.status == "finished" and result.best is None:
         raise WorkFailedError(

@@ -4,7 +4,9 @@ import contextlib
 import hashlib
 import json
 import pathlib
+import shlex
 import shutil
+import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -18,7 +20,8 @@ from kerastrain.tuning.records import SearchResult, TrialRecord, best, history_l
 
 CONFIG, SUMMARY, TRIALS, HISTORY = "search.yaml", "search.json", "trials.csv", "history.jsonl"
 BEST_RECIPE, ENGINE, RUNNING = "best_recipe.yaml", "keras_tuner", "running_trial"
-_OURS = (SUMMARY, TRIALS, HISTORY, BEST_RECIPE, ENGINE, RUNNING, CONFIG)
+_EXPLAINED = ("report.html",)
+_OURS = (*_EXPLAINED, SUMMARY, TRIALS, HISTORY, BEST_RECIPE, ENGINE, RUNNING, CONFIG)
 
 
 class SearchFolder:
@@ -85,6 +88,7 @@ class SearchFolder:
             "identity": identity(self.plan),
             "versions": machine.versions(),
             "machine": machine.facts(),
+            "command": shlex.join(sys.argv),
         }
         atomic_files.write_json(self.path / SUMMARY, summary)
 
