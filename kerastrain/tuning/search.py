@@ -16,6 +16,7 @@ from kerastrain.tuning.records import FAILED, SearchResult, TrialRecord
 from kerastrain.tuning.report import report_at_end
 from kerastrain.tuning.search_folder import SearchFolder, default_folder
 from kerastrain.tuning.table import plan_lines, trial_line, trials_table
+from kerastrain.tuning.trial_logs import TrialLogs
 from kerastrain.tuning.tuner import SearchTuner, TrialInterruptedError
 
 
@@ -100,6 +101,7 @@ class _Run:
     ) -> None:
         self.plan, self.folder, self.console, self.on_trial = made, folder, console, on_trial
         self.earlier = earlier
+        self.logs = TrialLogs(folder.path, made.space.parameters, made.config.objective)
         self.records: list[TrialRecord] = [] if earlier is None else list(earlier.trials)
         # What earlier processes took of the budget counts.
         self.start = time.monotonic() - (0.0 if earlier is None else earlier.seconds)
@@ -151,6 +153,7 @@ class _Run:
     def _ended(self, record: TrialRecord) -> None:
         self.records.append(record)
         self._write("running", None)
+        self.logs.write(self.records)
         self.console.print(trial_line(record, self.plan))
         if self.on_trial is not None:
             self.on_trial(record)
