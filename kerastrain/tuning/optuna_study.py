@@ -8,7 +8,7 @@ from typing import Any
 
 from kerastrain.tuning.parameters import BoolParameter, ChoiceParameter, IntParameter, Parameter, VariantsParameter
 from kerastrain.tuning.recorded_search import RecordedSearch
-from kerastrain.tuning.table import short_names, shown
+from kerastrain.tuning.table import brief, short_names, shown
 
 # A list of points is drawn on a log axis from here on: the largest so many times the smallest.
 _LOG_FROM = 30
@@ -24,7 +24,7 @@ def labels(parameter: Parameter) -> list[str] | None:
     if isinstance(parameter, VariantsParameter):
         return list(parameter.values)
     if isinstance(parameter, ChoiceParameter):
-        for text in (_brief, shown, json.dumps):
+        for text in (brief, shown, json.dumps):
             found = [text(value) for value in parameter.values]
             if len(set(found)) == len(found):  # Five digits need not tell two numbers apart.
                 return found
@@ -135,13 +135,6 @@ def by_importance(search: RecordedSearch, shares: dict[str, float]) -> list[str]
     names = short_names(search.space)
     paths: Sequence[str] = [path for path in search.space if varies(search, path)]
     return sorted(paths, key=lambda path: -shares.get(names[path], 0.0))
-
-
-def _brief(value: Any) -> str:
-    """`dropout 0.5` for `{type: dropout, rate: 0.5}`."""
-    if not isinstance(value, dict) or not isinstance(value.get("type"), str):
-        return shown(value)
-    return " ".join([value["type"], *(shown(item) for key, item in value.items() if key != "type")])
 
 
 def _below(finite: Sequence[float], mode: str) -> float:

@@ -11,11 +11,12 @@ from rich.console import Console
 from kerastrain._core.errors import WorkFailedError
 from kerastrain.tuning.config import SearchConfig, load_config
 from kerastrain.tuning.hypermodel import RecipeHyperModel
+from kerastrain.tuning.live import LiveSearch
 from kerastrain.tuning.planning import Plan, plan
 from kerastrain.tuning.records import FAILED, SearchResult, TrialRecord
 from kerastrain.tuning.report import report_at_end
 from kerastrain.tuning.search_folder import SearchFolder, default_folder
-from kerastrain.tuning.table import plan_lines, trial_line, trials_table
+from kerastrain.tuning.table import plan_lines, trials_table
 from kerastrain.tuning.trial_logs import TrialLogs
 from kerastrain.tuning.tuner import SearchTuner, TrialInterruptedError
 
@@ -105,6 +106,9 @@ class _Run:
         self.records: list[TrialRecord] = [] if earlier is None else list(earlier.trials)
         # What earlier processes took of the budget counts.
         self.start = time.monotonic() - (0.0 if earlier is None else earlier.seconds)
+        seconds = made.config.budget.wall_clock_seconds
+        self.deadline = None if seconds is None else self.start + seconds
+        self.live = LiveSearch(made, console, self.records, self.deadline)
 
     def result(self) -> SearchResult:
         """Run them, write what there is after each, and at the end what ended it."""
@@ -112,18 +116,19 @@ class _Run:
         hypermodel.data(self.plan.base)
         if self.earlier is None:
             self.folder.begin()
-        seconds = self.plan.config.budget.wall_clock_seconds
         tuner = SearchTuner(
             self.plan.oracle(),
             hypermodel,
             objective=self.plan.config.objective,
             directory=self.folder.path,
-            deadline=None if seconds is None else self.start + seconds,
+            deadline=self.deadline,
             on_trial=self._ended,
             announce=self.console.print,
+            on_epoch=self.live.on_epoch,
         )
         tuner.go_on_behind(self.records)
-        ended_by = self._search(tuner)
+        with self.live:
+            ended_by = self._search(tuner)
         status = "interrupted" if ended_by in {"SIGINT", "SIGTERM"} else "finished"
         spent = self._write(status, ended_by)
         return SearchResult(self.folder.path, status, ended_by, self.plan.config.objective, self.records, spent)
@@ -154,7 +159,7 @@ class _Run:
         self.records.append(record)
         self._write("running", None)
         self.logs.write(self.records)
-        self.console.print(trial_line(record, self.plan))
+        self.live.ended(record)
         if self.on_trial is not None:
             self.on_trial(record)
 

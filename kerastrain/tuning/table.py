@@ -67,7 +67,7 @@ def trials_table(records: Iterable[TrialRecord], paths: Sequence[str], objective
     for record in sorted(records, key=lambda record: (objective.sortable(record.value), record.number)):
         value = record.status if record.value is None else shown(record.value)
         epoch = "" if record.epoch is None else str(record.epoch + 1)
-        cells = [shown(record.parameters[path]) if path in record.parameters else "" for path in paths]
+        cells = [brief(record.parameters[path]) if path in record.parameters else "" for path in paths]
         table.add_row(str(record.number), value, epoch, f"{record.seconds:.1f}", *(Text(cell) for cell in cells))
     return table
 
@@ -84,3 +84,10 @@ def shown(value: Any) -> str:
     if isinstance(value, str) and _WORD.match(value) and yaml_document.scalar(value) == value:
         return value
     return json.dumps(value)
+
+
+def brief(value: Any) -> str:
+    """A value where there is little room: `dropout 0.5` for `{type: dropout, rate: 0.5}`, others as `shown`."""
+    if not isinstance(value, dict) or not isinstance(value.get("type"), str):
+        return shown(value)
+    return " ".join([value["type"], *(shown(item) for key, item in value.items() if key != "type")])

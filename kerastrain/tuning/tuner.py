@@ -12,6 +12,7 @@ from keras_tuner.engine.trial import Trial, TrialStatus
 
 from kerastrain._core.errors import RefusedError, WorkFailedError
 from kerastrain.experiments.fit import EpochRecorder
+from kerastrain.tuning.epoch_notice import EpochNotice
 from kerastrain.tuning.hypermodel import RecipeHyperModel
 from kerastrain.tuning.objective import Objective
 from kerastrain.tuning.oracles import GridOracle, RandomOracle
@@ -43,6 +44,7 @@ class SearchTuner(keras_tuner.Tuner):
         deadline: `time.monotonic()` after which no trial starts; None for none.
         on_trial: called with each record when its trial ends.
         announce: is given one line for each thing worth telling.
+        on_epoch: called with a trial's number and the row of its history as an epoch ends.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class SearchTuner(keras_tuner.Tuner):
         deadline: float | None,
         on_trial: Callable[[TrialRecord], None],
         announce: Callable[[str], None],
+        on_epoch: Callable[[int, dict[str, Any]], None] | None = None,
     ) -> None:
         # Given the hypermodel, keras-tuner would build models here to find a space that is declared already.
         super().__init__(oracle, hypermodel=None, directory=directory, project_name="keras_tuner", overwrite=True)
@@ -63,6 +66,7 @@ class SearchTuner(keras_tuner.Tuner):
         self.deadline = deadline
         self.on_trial = on_trial
         self.announce = announce
+        self.on_epoch = on_epoch
         self.folder = pathlib.Path(directory)
         self.out_of_time = False
         self._ended: list[TrialRecord] = []
@@ -118,13 +122,14 @@ class SearchTuner(keras_tuner.Tuner):
     def _trained(self, hyperparameters: keras_tuner.HyperParameters, number: int) -> TrialRecord:
         keras.utils.clear_session()
         epochs = EpochRecorder()
+        notices = [] if self.on_epoch is None else [EpochNotice(number, epochs, self.on_epoch)]
         start = time.perf_counter()
         rows, found, message = epochs.rows, None, None
         try:
             model = self.hypermodel.build(hyperparameters)
             running = self.folder / RUNNING / f"{number:04d}"
             training = self.hypermodel.fit(
-                hyperparameters, model, callbacks=[epochs], folder=running, announce=self._told
+                hyperparameters, model, callbacks=[epochs, *notices], folder=running, announce=self._told
             )
         except WorkFailedError as error:
             status, message = DIVERGED, str(error)
