@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -13,6 +14,7 @@ Verbose = Annotated[bool, typer.Option("--verbose", help="Show what the librarie
 def register(app: typer.Typer) -> None:
     """Add the commands to `app`."""
     app.command()(report)
+    app.command()(compare)
 
 
 def report(
@@ -24,6 +26,23 @@ def report(
     path = _tuning(verbose).report(search, out)
     _say(f"Report: {path}")
     typer.echo(json.dumps({"search": str(search), "report": str(path)}))
+
+
+def compare(
+    searches: Annotated[list[pathlib.Path], typer.Argument(metavar="SEARCH...", help="Folders of searches.")],
+    out: Annotated[pathlib.Path, typer.Option(help="The figure.")] = pathlib.Path("comparison.png"),
+    verbose: Verbose = False,
+) -> None:
+    """Searches beside each other: best value, trials, time, test set."""
+    tuning = _tuning(verbose)
+    result = tuning.compare(searches, out)
+    from kerastrain.tuning.comparison import comparison_table
+
+    _say(comparison_table(result))
+    for warning in result["warnings"]:
+        _say(f"Not alike: {warning}")
+    _say(f"Figure: {result['figure']}" if result["figure"] else "No figure: no search has a value.")
+    typer.echo(json.dumps(result, allow_nan=False))
 
 
 def _tuning(verbose: bool) -> Any:
@@ -38,4 +57,6 @@ def _tuning(verbose: bool) -> Any:
 def _say(line: Any) -> None:
     from rich.console import Console
 
-    Console(stderr=True, highlight=False, markup=False, soft_wrap=True).print(line)
+    # In a log file there is no width to keep to.
+    width = None if sys.stderr.isatty() else 160
+    Console(stderr=True, highlight=False, markup=False, soft_wrap=True, width=width).print(line)

@@ -1,5 +1,6 @@
 """Hyperparameter search: a YAML space over a recipe's keys, run by keras-tuner."""
 
+from kerastrain.tuning.comparison import compare
 from kerastrain.tuning.config import SearchConfig, load_config
 from kerastrain.tuning.oracles import GridOracle, RandomOracle
 from kerastrain.tuning.records import SearchResult, TrialRecord
@@ -12,6 +13,7 @@ __all__ = [
     "SearchConfig",
     "SearchResult",
     "TrialRecord",
+    "compare",
     "load_config",
     "report",
     "search",
