@@ -34,6 +34,10 @@ def write_search(folder, space, records, *, objective=MINIMUM, strategy="random"
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     base = (recipe or experiments.load("mlp_sequential", {"data.name": "synthetic"})).plain()
+    named = "mlp_sequential"
+    if recipe is not None:  # Beside the search, as a user's own is.
+        named = f"{folder.name}_recipe.yaml"
+        (folder.parent / named).write_text(recipe.to_yaml())
     count = max(1, len(records))
     identity = {
         "schema": 1,
@@ -59,7 +63,9 @@ def write_search(folder, space, records, *, objective=MINIMUM, strategy="random"
         "machine": {"processor": "a processor", "flags": ["avx2"], "cores": 2, "memory_gib": 8.0, "system": "Linux"},
         **summary,
     }
-    (folder / "search.yaml").write_text(yaml_document.dump({**identity, "recipe": "mlp_sequential"}))
+    config = {key: value for key, value in identity.items() if key != "trials"}
+    config["recipe"] = named if recipe is None else str((folder.parent / named).resolve())
+    (folder / "search.yaml").write_text(yaml_document.dump(config))
     if found is not None:
         (folder / "best_recipe.yaml").write_text(yaml_document.dump(base))
     (folder / "trials.csv").write_text(table_csv(records, space))

@@ -15,6 +15,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands to `app`."""
     app.command()(report)
     app.command()(compare)
+    app.command()(ensemble)
 
 
 def report(
@@ -43,6 +44,33 @@ def compare(
         _say(f"Not alike: {warning}")
     _say(f"Figure: {result['figure']}" if result["figure"] else "No figure: no search has a value.")
     typer.echo(json.dumps(result, allow_nan=False))
+
+
+def ensemble(
+    search: Search,
+    top: Annotated[int, typer.Option(help="How many of the best trials.")] = 3,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Train all of them again.")] = False,
+    verbose: Verbose = False,
+) -> None:
+    """The best trials of a search as one voting model."""
+    tuning = _tuning(verbose)
+    from rich.console import Console
+
+    from kerastrain.cli import summary
+    from kerastrain.cli.progress import FitProgress
+    from kerastrain.experiments.interruption import EXIT_CODES
+
+    progress = FitProgress(Console(stderr=True))
+    try:
+        result = tuning.ensemble(search, top, overwrite=overwrite, callbacks=[progress], announce=_say)
+    finally:
+        progress.close()
+    if result["status"] == "finished":
+        for line in summary.ensemble_lines(result):
+            _say(line)
+    typer.echo(json.dumps(result, allow_nan=False))
+    if result["status"] == "interrupted":
+        sys.exit(EXIT_CODES[result["stopped"]])
 
 
 def _tuning(verbose: bool) -> Any:

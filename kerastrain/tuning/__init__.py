@@ -1,5 +1,6 @@
 """Hyperparameter search: a YAML space over a recipe's keys, run by keras-tuner."""
 
+from kerastrain.tuning.best_ensemble import ensemble
 from kerastrain.tuning.comparison import compare
 from kerastrain.tuning.config import SearchConfig, load_config
 from kerastrain.tuning.oracles import GridOracle, RandomOracle
@@ -14,6 +15,7 @@ __all__ = [
     "SearchResult",
     "TrialRecord",
     "compare",
+    "ensemble",
     "load_config",
     "report",
     "search",

@@ -20,7 +20,7 @@ from kerastrain.tuning.records import SearchResult, TrialRecord, best, history_l
 
 CONFIG, SUMMARY, TRIALS, HISTORY = "search.yaml", "search.json", "trials.csv", "history.jsonl"
 BEST_RECIPE, ENGINE, RUNNING = "best_recipe.yaml", "keras_tuner", "running_trial"
-_EXPLAINED = ("report.html", "logs")
+_EXPLAINED = ("report.html", "logs", "ensemble")
 _OURS = (*_EXPLAINED, SUMMARY, TRIALS, HISTORY, BEST_RECIPE, ENGINE, RUNNING, CONFIG)
 
 
