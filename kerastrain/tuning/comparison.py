@@ -116,6 +116,10 @@ def _warnings(names: Sequence[str], read: Sequence[RecordedSearch]) -> list[str]
         values = [_searched(search, f"data.{key}") for search in read]
         if len({str(value) for value in values}) > 1:
             found.append(f"`data.{key}` differs: " + _told(names, values))
+    # What was read under that name, where a search has recorded it.
+    fingerprints = [search.summary.get("data") for search in read]
+    if len({str(value) for value in fingerprints if value is not None}) > 1:
+        found.append(f"the images or labels differ (fingerprints): {_told(names, fingerprints)}")
     return found
 
 

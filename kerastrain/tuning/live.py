@@ -63,6 +63,8 @@ class LiveSearch:
         """Take notice of an epoch of a trial that runs."""
         value = row.get(self.plan.config.objective.metric)
         curve = self._curves.setdefault(number, {})
+        if row["epoch"] == 0:
+            curve.clear()  # Of a trial that is repeated, its next training.
         curve[int(row["epoch"])] = float("nan") if value is None else float(value)
 
     def ended(self, record: TrialRecord) -> None:
@@ -81,13 +83,14 @@ class LiveSearch:
         table.add_column("curve", no_wrap=True, min_width=_BARS)
         table.add_column("s", justify="right", no_wrap=True)
         table.add_column("parameters", no_wrap=True, overflow="ellipsis", ratio=1)
-        running = self._running()
-        room = max(3, self.console.height - _AROUND - len(running))
+        running, foot = self._running(), self._foot(best_trial)
+        folded = sum(len(line) // self.console.width for line in foot)
+        room = max(3, self.console.height - _AROUND - len(running) - folded)
         for record in self.records[-room:]:
             self._add(table, record, best=best_trial is not None and record.number == best_trial.number)
         for number in running:
             self._add_running(table, number)
-        return Group(table, *self._foot(best_trial))
+        return Group(table, *foot)
 
     def _running(self) -> list[int]:
         if self._curves:
@@ -119,7 +122,7 @@ class LiveSearch:
         lines = []
         if best_trial is not None and best_trial.value is not None:
             head = f"Best: trial {best_trial.number}, {self.plan.config.objective.metric} {shown(best_trial.value)}  "
-            lines.append(Text(head + self._parameters(best_trial.parameters), style="green", overflow="ellipsis"))
+            lines.append(Text(head + self._parameters(best_trial.parameters), style="green"))
         total, done = len(self.plan.trials), len(self.records)
         parts = [f"{done} of {total} trials"]
         for status in dict.fromkeys(record.status for record in self.records):
@@ -128,6 +131,10 @@ class LiveSearch:
         left = remaining([record.seconds for record in self.records], total - done)
         if left is not None and done < total:
             parts.append(f"about {duration(left)} left")
+        epochs = getattr(self.plan.config.budget, "total_epochs", None)
+        if epochs is not None:
+            spent = sum(len(record.history) for record in self.records) + sum(map(len, self._curves.values()))
+            parts.append(f"{spent} of {epochs} epochs")
         if self.deadline is not None:
             parts.append(f"{duration(max(0.0, self.deadline - time.monotonic()))} of the wall clock left")
         return [*lines, Text("  ".join(parts))]

@@ -12,10 +12,11 @@ import pydantic
 
 from kerastrain._core import yaml_document
 from kerastrain._core.errors import InputError
+from kerastrain.tuning.config import SearchConfig, load_config
 from kerastrain.tuning.objective import Objective
-from kerastrain.tuning.parameters import Parameter, parameter
+from kerastrain.tuning.parameters import Parameter
 from kerastrain.tuning.records import COMPLETED, TrialRecord, best, recorded
-from kerastrain.tuning.search_folder import BEST_RECIPE, HISTORY, SUMMARY
+from kerastrain.tuning.search_folder import BEST_RECIPE, CONFIG, HISTORY, SUMMARY
 
 # What a pruner ended: its rows are there, and the best of them, but it was not trained to its end.
 PRUNED = "pruned"
@@ -109,10 +110,10 @@ def read_search(path: str | pathlib.Path) -> RecordedSearch:
         raise InputError(
             f"{folder}: expected the folder of a search, as `kerastrain search` prints it. Received: {missing}."
         )
+    space = _space(load_config(folder / CONFIG))
     try:
         summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
         history = (folder / HISTORY).read_text(encoding="utf-8") if (folder / HISTORY).exists() else ""
-        space = {name: parameter(given) for name, given in summary["identity"]["space"].items()}
         objective = Objective.model_validate(summary["objective"])
         trials = tuple(sorted(recorded(_trials(summary), history), key=lambda trial: trial.number))
         _ = summary["status"], summary["identity"]["name"], summary["identity"]["recipe"]["name"]
@@ -122,6 +123,12 @@ def read_search(path: str | pathlib.Path) -> RecordedSearch:
     recipe = folder / BEST_RECIPE
     yaml = recipe.read_text(encoding="utf-8") if recipe.exists() else None
     return RecordedSearch(folder, summary, objective, space, trials, yaml)
+
+
+def _space(config: SearchConfig) -> Mapping[str, Parameter]:
+    # Where a file can say `repeat`, a config tells what it stands for.
+    written = getattr(config, "written", None)
+    return config.space if written is None else written().parameters
 
 
 def _trials(summary: Mapping[str, Any]) -> list[dict[str, Any]]:

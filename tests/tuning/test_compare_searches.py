@@ -55,6 +55,16 @@ def test_what_is_not_alike_is_told(tmp_path):
     assert tuning.compare([three], tmp_path / "none.png")["figure"] is None
 
 
+def test_other_images_under_the_same_name_are_told(tmp_path):
+    one = write_search(tmp_path / "one", SPACE, drawn_records(3), name="one", data="aa11")
+    two = write_search(tmp_path / "two", SPACE, drawn_records(3), name="two", data="bb22")
+    old = write_search(tmp_path / "old", SPACE, drawn_records(3), name="old")
+    figure = tmp_path / "figure.png"
+    told = ["the images or labels differ (fingerprints): one aa11, two bb22"]
+    assert tuning.compare([one, two], figure)["warnings"] == told
+    assert tuning.compare([one, old], figure)["warnings"] == []
+
+
 def test_bad_arguments(tmp_path):
     folder = write_search(tmp_path / "one", SPACE, drawn_records(3))
     with pytest.raises(InputError, match="one folder of a search at least"):
