@@ -115,7 +115,7 @@ def recipes_of(search: RecordedSearch) -> TrialRecipes:
     Raises:
         RefusedError: the recipe that the search file names has changed since.
     """
-    config, searched = load_config(search.folder / CONFIG), search.identity["recipe"]
+    config, searched = load_config(search.folder / CONFIG), search.recipe
     closest: list[str] = []
     for smoke in (False, True):
         for data in (None, searched["data"]["name"]):
@@ -140,6 +140,11 @@ def _members(search: RecordedSearch, top: int, folder: pathlib.Path) -> list[_Me
     if isinstance(top, bool) or not isinstance(top, int) or not 2 <= top <= len(ranked):
         raise InputError(
             f"`top` must be an int from 2 to the number of completed trials, which is {len(ranked)}. Received: {top!r}."
+        )
+    if not search.recipe:
+        raise InputError(
+            f"{search.folder}: a function built its models; put them together with "
+            "`kerastrain.topologies.voting_ensemble_of`."
         )
     recipes = recipes_of(search)
     found = []

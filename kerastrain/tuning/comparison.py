@@ -128,7 +128,7 @@ def _searched(search: RecordedSearch, path: str) -> Any:
     if path in search.space:
         points = search.space[path].points()
         return points[0] if points is not None and len(points) == 1 else "searched"
-    return search.identity["recipe"]["data"].get(path.removeprefix("data."))
+    return search.recipe.get("data", {}).get(path.removeprefix("data."))
 
 
 def _told(names: Sequence[str], values: Sequence[Any]) -> str:

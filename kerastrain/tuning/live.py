@@ -1,5 +1,6 @@
 """What a search tells while it runs: on a terminal a table that moves, in a log file one line a trial."""
 
+import json
 import statistics
 import time
 from collections.abc import Sequence
@@ -41,8 +42,11 @@ class LiveSearch:
         self._curves: dict[int, dict[int, float]] = {}  # Of running trials: epoch -> value.
         self._epochs: dict[int, int] = {}
         # What is the same in every trial is not worth the room.
-        fixed = {path for path, parameter in plan.space.parameters.items() if len(parameter.points() or "..") == 1}
-        self._names = {path: name for path, name in short_names(plan.space.parameters).items() if path not in fixed}
+        self._names = {
+            path: name
+            for path, name in short_names(plan.space.parameters).items()
+            if len({json.dumps(chosen.get(path)) for chosen in plan.trials}) > 1
+        }
         self._live: Live | None = None
 
     def __enter__(self) -> Self:

@@ -5,7 +5,7 @@ import functools
 import json
 import math
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pydantic
@@ -14,7 +14,7 @@ from kerastrain._core import yaml_document
 from kerastrain._core.errors import InputError
 from kerastrain.tuning.config import SearchConfig, load_config
 from kerastrain.tuning.objective import Objective
-from kerastrain.tuning.parameters import Parameter
+from kerastrain.tuning.parameters import Parameter, parameter, same
 from kerastrain.tuning.records import COMPLETED, TrialRecord, best, recorded
 from kerastrain.tuning.search_folder import BEST_RECIPE, CONFIG, HISTORY, SUMMARY
 
@@ -46,6 +46,12 @@ class RecordedSearch:
         """Every key of the search file, with `recipe` the whole recipe before any value of the space is set."""
         identity: dict[str, Any] = self.summary["identity"]
         return identity
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """The recipe before any value of the space is set; empty where a function builds the models."""
+        given = self.identity.get("recipe")
+        return given if isinstance(given, dict) and "model" in given else {}
 
     @property
     def name(self) -> str:
@@ -110,18 +116,19 @@ def read_search(path: str | pathlib.Path) -> RecordedSearch:
         raise InputError(
             f"{folder}: expected the folder of a search, as `kerastrain search` prints it. Received: {missing}."
         )
-    space = _space(load_config(folder / CONFIG))
+    written = _space(load_config(folder / CONFIG))
     try:
         summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
         history = (folder / HISTORY).read_text(encoding="utf-8") if (folder / HISTORY).exists() else ""
         objective = Objective.model_validate(summary["objective"])
         trials = tuple(sorted(recorded(_trials(summary), history), key=lambda trial: trial.number))
-        _ = summary["status"], summary["identity"]["name"], summary["identity"]["recipe"]["name"]
+        space = {**written, **inferred(trials, written)}
+        _ = summary["status"], summary["seconds"], summary["identity"]["name"], summary["identity"]["search"]
     except (OSError, ValueError, KeyError, TypeError, AttributeError, pydantic.ValidationError) as error:
         text = " ".join(str(error).split())[:200]
         raise InputError(f"{folder}: its records cannot be read ({type(error).__name__}: {text}).") from None
-    recipe = folder / BEST_RECIPE
-    yaml = recipe.read_text(encoding="utf-8") if recipe.exists() else None
+    recipe = folder / (summary.get("best_recipe") or BEST_RECIPE)
+    yaml = recipe.read_text(encoding="utf-8") if recipe.is_file() else None
     return RecordedSearch(folder, summary, objective, space, trials, yaml)
 
 
@@ -142,6 +149,26 @@ def known(history: list[dict[str, Any]], metric: str) -> list[dict[str, Any]]:
     return [row for row in history if row.get(metric) is not None]
 
 
+def inferred(trials: Iterable[TrialRecord], known: Iterable[str] = ()) -> dict[str, Parameter]:
+    """A parameter for each name outside `known` that trials have: of the values that they took.
+
+    A build function declares its space as it runs, so the search file need not have it.
+    """
+    values: dict[str, list[Any]] = {}
+    for trial in trials:
+        for path, value in trial.parameters.items():
+            if path not in known and not any(same(value, one) for one in values.setdefault(path, [])):
+                values[path].append(value)
+    return {path: parameter(_described(taken)) for path, taken in values.items()}
+
+
+def _described(values: list[Any]) -> dict[str, Any]:
+    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+        return {"type": "float", "values": sorted(float(value) for value in values)}
+    return {"type": "choice", "values": values}
+
+
 def search_yaml(search: RecordedSearch) -> str:
     """The search file as it can be read back, the recipe by its name."""
-    return yaml_document.dump({**search.identity, "recipe": search.identity["recipe"]["name"]})
+    name = {"recipe": search.recipe["name"]} if search.recipe else {}
+    return yaml_document.dump({**search.identity, **name})

@@ -11,6 +11,7 @@ from kerastrain.tuning.recorded_search import PRUNED, RecordedSearch, search_yam
 from kerastrain.tuning.records import COMPLETED, DIVERGED, FAILED, TrialRecord
 from kerastrain.tuning.report_pictures import pictures
 from kerastrain.tuning.report_text import code, text
+from kerastrain.tuning.search_folder import BEST_RECIPE
 from kerastrain.tuning.table import short_names, shown
 
 _STYLE = pathlib.Path(__file__).with_name("report.css")
@@ -34,16 +35,17 @@ def page(search: RecordedSearch) -> str:
 
 def _head(search: RecordedSearch) -> str:
     identity, summary = search.identity, search.summary
-    strategy, recipe = identity["search"]["strategy"], identity["recipe"]
+    strategy, recipe = identity["search"]["strategy"], search.recipe
     seed = f", seed {identity['search']['seed']}" if strategy != "grid" else ""
     searched = ", ".join(map(code, search.space)) if len(search.space) <= _NAMED else f"{len(search.space)} parameters"
     ended = {"running": "not finished"}.get(summary["status"], summary["status"])
     why = f" ({text(summary['ended_by'])})" if summary.get("ended_by") else ""
+    what = f"the recipe {code(recipe['name'])} on {code(recipe['data']['name'])}" if recipe else "a build function"
     counts = {status: sum(trial.status == status for trial in search.trials) for status in _STATUSES}
     rows = "".join(f'<li class="{status}"><b>{count}</b> {status}</li>' for status, count in counts.items() if count)
     return (
-        f'<h1>{text(search.name)}</h1>\n<p class="quiet">{len(search.trials)} of {identity["trials"]} trials of the '
-        f"recipe {code(recipe['name'])} on {code(recipe['data']['name'])}, {strategy} search{seed}: {text(ended)}{why} "
+        f'<h1>{text(search.name)}</h1>\n<p class="quiet">{len(search.trials)} of {identity["trials"]} trials of '
+        f"{what}, {strategy} search{seed}: {text(ended)}{why} "
         f"after {terminal.duration(summary['seconds'])}. Searched: {searched}.</p>\n"
         f'<ul class="counts">{rows}</ul>'
     )
@@ -63,12 +65,13 @@ def _answer(search: RecordedSearch) -> str:
     spread = search.spread(best)
     place = f"trial {best.number}, " + (f"{repeats} repeats" if repeats > 1 else f"best at epoch {best.epoch + 1}")
     place += "" if best.status == COMPLETED else f", {best.status}"
-    again = shlex.join(["kerastrain", "train", str(search.folder / "best_recipe.yaml")])
+    again = shlex.join(["kerastrain", "train", str(search.folder / BEST_RECIPE)])
     return (
         f'<div class="answer"><div><div class="quiet">{kind}{code(metric)}</div><div class="value">'
         f"{text(shown(best.value))}{'' if spread is None else f'<small> ± {spread:.2g}</small>'}</div>"
         f"<div>{place}</div>"
-        f'<p class="quiet">{_test(search)}</p></div><dl>{rows}</dl></div>\n<p>Train it again: {code(again)}</p>'
+        f'<p class="quiet">{_test(search)}</p></div><dl>{rows}</dl></div>'
+        + (f"\n<p>Train it again: {code(again)}</p>" if search.recipe else "")
     )
 
 
@@ -120,15 +123,16 @@ def _row(search: RecordedSearch, trial: TrialRecord, names: Mapping[str, str], *
 def _recipe(search: RecordedSearch) -> str:
     if search.best_recipe is None:
         return ""
-    read = f"As {code('kerastrain train')} reads it."
-    return f"<h2>The best recipe</h2>\n<p>{read}</p>\n<pre>{text(search.best_recipe)}</pre>"
+    read = f"As {code('kerastrain train')} reads it." if search.recipe else "What its model was built of."
+    title = f"The best {'recipe' if search.recipe else 'trial'}"
+    return f"<h2>{title}</h2>\n<p>{read}</p>\n<pre>{text(search.best_recipe)}</pre>"
 
 
 def _run(search: RecordedSearch) -> str:
     summary = search.summary
     facts = {
         "seed of the search": search.identity["search"]["seed"],
-        "seed of the recipe": search.identity["recipe"]["training"]["seed"],
+        "seed of the recipe": search.recipe.get("training", {}).get("seed"),
         "command": summary.get("command"),
         "folder": search.folder,
         "versions": ", ".join(f"{name} {version}" for name, version in (summary.get("versions") or {}).items()),

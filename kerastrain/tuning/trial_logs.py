@@ -34,11 +34,11 @@ class TrialLogs:
 
     Args:
         folder: of the search.
-        space: its parameters.
+        space: its parameters; what is no `Parameter`, such as keras-tuner's own, is logged without its range.
         objective: metric and mode.
     """
 
-    def __init__(self, folder: pathlib.Path, space: Mapping[str, Parameter], objective: Objective) -> None:
+    def __init__(self, folder: pathlib.Path, space: Mapping[str, Any], objective: Objective) -> None:
         self.folder = folder / LOGS
         self.space = space
         self.objective = objective
@@ -84,7 +84,9 @@ class TrialLogs:
         yield 0, hparams_summary.session_end_pb(status)
 
 
-def _domain(parameter: Parameter) -> Any:
+def _domain(parameter: Any) -> Any:
+    if not isinstance(parameter, Parameter):
+        return None
     if isinstance(parameter, ChoiceParameter | BoolParameter | VariantsParameter):
         values = [_plain(parameter, value) for value in parameter.points()]
         return api.Discrete(values)
@@ -92,10 +94,10 @@ def _domain(parameter: Parameter) -> Any:
     return api.IntInterval(low, high) if isinstance(parameter, IntParameter) else api.RealInterval(low, high)
 
 
-def _plain(parameter: Parameter, value: Any) -> Any:
+def _plain(parameter: Any, value: Any) -> Any:
     """TensorBoard knows numbers, texts and truth values, all values of a parameter of one kind."""
     if not isinstance(parameter, ChoiceParameter):
-        return value
+        return value if isinstance(value, bool | int | float | str) else json.dumps(value)
     kinds = {type(point) for point in parameter.values}
     if kinds in ({str}, {bool}):
         return value

@@ -222,3 +222,20 @@ def test_what_a_newer_version_records_besides_is_read_over(tmp_path):
     summary["identity"]["invented_later"] = {"type": "median"}
     (folder / "search.json").write_text(json.dumps(summary))
     assert [trial.number for trial in read_search(folder).trials] == [1, 2, 3]
+
+
+def test_a_search_of_a_build_function_has_its_parameters_from_its_trials(tmp_path):
+    given = [{"units": 8 * number, "rate": 10.0**-number, "kind": "ab"[number % 2]} for number in range(1, 5)]
+    records = [record(number, chosen, [1.0 / number]) for number, chosen in enumerate(given, start=1)]
+    folder = write_search(tmp_path / "built", SPACE, records)
+    summary = json.loads((folder / "search.json").read_text())
+    summary["identity"]["recipe"] = {"build": "my_model", "parameters": {}, "training": {"epochs": 1}}
+    (folder / "search.json").write_text(json.dumps(summary))
+    search = read_search(folder)
+    assert {name: study(search).trials[0].distributions[name].log for name in ("units", "rate")} == {
+        "units": False,
+        "rate": True,
+    }
+    text = page(search)
+    assert "trials of a build function" in text
+    assert "kerastrain train" not in text[text.index("<body>") :]
