@@ -218,23 +218,25 @@ def _vote(chosen: Sequence[_Member], path: pathlib.Path, announce: Announce) -> 
         announce("No validation scores: what one member was held back, another has seen.")
         del roles["val"]
     announce(f"Evaluating the vote and its members on the {' and '.join(roles.values())} set")
-    data, voters = experiments.prepare(recipe), topologies.members(model)
+    data = experiments.prepare(recipe)
+    # All answers at once: a model of its own for each would be traced for each.
+    answering = keras.Model(model.input, [*model.get_layer("vote").input, model.output])
     rows: list[dict[str, Any]] = [member.facts() for member in chosen]
     found: dict[str, Any] = {"val": None, "test": None, "members": rows}
     for role, name in roles.items():
         inputs, labels = getattr(data, name)
-        found[role] = _scores(recipe, model, inputs, labels)
-        for row, voter in zip(rows, voters, strict=True):
-            row[role] = _scores(recipe, voter, inputs, labels)
+        *answers, vote = answering.predict(inputs, batch_size=EVALUATION_BATCH, verbose=0)
+        found[role] = _scores(recipe, vote, labels)
+        for row, answer in zip(rows, answers, strict=True):
+            row[role] = _scores(recipe, answer, labels)
     return found
 
 
-def _scores(recipe: experiments.Recipe, model: keras.Model, inputs: Any, labels: np.ndarray) -> dict[str, float]:
-    """Loss and metrics of what the model answers.
+def _scores(recipe: experiments.Recipe, answers: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """Loss and metrics of answers.
 
-    `evaluate` would give the mean of the members' losses for that of the vote, and add penalties of weights.
+    Keras's `evaluate` would give the mean of the members' losses for that of the vote, and add penalties of weights.
     """
-    answers = model.predict(inputs, batch_size=EVALUATION_BATCH, verbose=0)
     found = {"loss": float(keras.ops.convert_to_numpy(loss_of(recipe)(labels, answers)))}
     for metric in metrics_of(recipe):
         metric.update_state(labels, answers)

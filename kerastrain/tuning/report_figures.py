@@ -99,7 +99,7 @@ def learning_curves(search: RecordedSearch) -> Any:
 
 
 def _curve_limits(search: RecordedSearch) -> tuple[float, float]:
-    values = [value for trial in search.trials for _, value in search.curve(trial)]
+    values = [value for trial in search.ranked or search.trials for _, value in search.curve(trial)]
     return limits_of(values, search.objective.mode)
 
 

@@ -19,8 +19,8 @@ _LETTERS = 18  # Of a category's name on an axis.
 
 
 def limits(search: RecordedSearch) -> tuple[float, float]:
-    """From where to where values are drawn: a few that are far off would leave no room for the others."""
-    reached = [search.reached(trial) for trial in search.trials]
+    """From where to where values are drawn: those far off the completed trials' would leave no room for them."""
+    reached = [search.reached(trial) for trial in search.ranked or search.trials]
     return limits_of([value for value in reached if value is not None], search.objective.mode)
 
 

@@ -156,6 +156,9 @@ def _slice(search: RecordedSearch, path: str, figure: Any, numbers: list[int]) -
     parameter_axis, value_axis = "x", "y"
     if places is None:
         _number_slice(figure, shortened(name, 34), xs, ys, low_high, log=is_log(parameter))
+        if isinstance(parameter, IntParameter) and not is_log(parameter):
+            ticks, texts = _ticks(min(xs), max(xs), log=False, whole=True)
+            figure.update_xaxes(tickvals=ticks, ticktext=texts)
     else:
         called = [ast.literal_eval(str(x)) for x in xs]  # Optuna writes text as Python does, with its quotes.
         used = [place for place in places if place in called]
