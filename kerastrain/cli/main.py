@@ -14,7 +14,7 @@ import typer
 
 from kerastrain import __version__
 from kerastrain._core.errors import InputError, KerastrainError, closest
-from kerastrain.cli import summary
+from kerastrain.cli import search_results, summary
 from kerastrain.cli.output import console_of_stderr, finish, say
 from kerastrain.cli.settings import overrides_of
 
@@ -121,6 +121,9 @@ def search(
         return
     result = tuning.search(config, data=data, max_trials=max_trials, out=out, smoke=smoke, overwrite=overwrite)
     finish(result.summary(), result.stopped)
+
+
+search_results.register(app)
 
 
 @app.command()

@@ -2,16 +2,16 @@
 
 import math
 import time
-from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from kerastrain._core.terminal import duration, sparkline
 from kerastrain.callbacks import StatefulCallback
 
 _SHOWN = ("loss", "accuracy", "val_loss", "val_accuracy")
-_BARS, _EPOCHS_SHOWN = "▁▂▃▄▅▆▇█", 16
+_EPOCHS_SHOWN = 16
 
 
 class FitProgress(StatefulCallback):
@@ -82,7 +82,7 @@ class FitProgress(StatefulCallback):
         left = (time.perf_counter() - self._started) / here * (self.params["epochs"] - epoch - 1)
         self.console.print(
             f"epoch {epoch + 1:>3}/{self.params['epochs']}  {_values(logs or {})}  {seconds:.1f} s"
-            + (f"  about {_duration(left)} left" if left >= 1 else ""),
+            + (f"  about {duration(left)} left" if left >= 1 else ""),
             highlight=False,
             soft_wrap=True,
         )
@@ -97,23 +97,5 @@ class FitProgress(StatefulCallback):
             self.progress = None
 
 
-def sparkline(values: Sequence[float]) -> str:
-    """The values as bars from lowest to highest, a space for one that is not finite: `█▅▂▁`."""
-    finite = [value for value in values if math.isfinite(value)]
-    if not finite:
-        return ""
-    low, span = min(finite), (max(finite) - min(finite)) or 1.0
-    return "".join(
-        _BARS[round((value - low) / span * (len(_BARS) - 1))] if math.isfinite(value) else " " for value in values
-    )
-
-
 def _values(logs: dict[str, Any]) -> str:
     return "  ".join(f"{name} {float(logs[name]):.4f}" for name in _SHOWN if name in logs)
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = seconds / 60
-    return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"

@@ -28,9 +28,16 @@ def metric_table(result: Mapping[str, Any]) -> list[str]:
     # Keras gives the names in the order of the alphabet.
     metrics = sorted({name for values in rows.values() for name in values}, key=lambda name: (name != "loss", name))
     table = {"": metrics} | {role: [_number(values.get(name)) for name in metrics] for role, values in rows.items()}
-    width = max(len(cell) for cells in table.values() for cell in cells) + 2
-    head = max(5, *(len(title) for title in table))
-    return [f"{title:<{head}}" + "".join(f"{cell:>{width}}" for cell in cells) for title, cells in table.items()]
+    return _aligned(table)
+
+
+def ensemble_lines(result: Mapping[str, Any]) -> list[str]:
+    """The scores of each member of an ensemble, and of their vote."""
+    rows = {f"trial {member['trial']}": member for member in result["members"]} | {"vote": result}
+    columns = [(role, name) for role in _ROLES if result.get(role) for name in result[role]]
+    table = {"": [f"{role} {name}" for role, name in columns]}
+    table |= {title: [_number(row[role][name]) for role, name in columns] for title, row in rows.items()}
+    return [*_aligned(table), f"Model: {result['ensemble']}"]
 
 
 def prediction_line(row: Mapping[str, Any]) -> str:
@@ -43,6 +50,12 @@ def prediction_line(row: Mapping[str, Any]) -> str:
     if "labels" not in row:
         return f"{row['image']}: {best}"
     return f"{row['image']}: {', '.join(row['labels']) or 'no label'} ({best})"
+
+
+def _aligned(table: Mapping[str, list[str]]) -> list[str]:
+    width = max(len(cell) for cells in table.values() for cell in cells) + 2
+    head = max(5, *(len(title) for title in table))
+    return [f"{title:<{head}}" + "".join(f"{cell:>{width}}" for cell in cells) for title, cells in table.items()]
 
 
 def _number(value: float | None) -> str:

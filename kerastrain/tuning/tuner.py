@@ -15,6 +15,7 @@ from kerastrain._core.errors import InputError, RefusedError, WorkFailedError
 from kerastrain.experiments.fit import EpochRecorder
 from kerastrain.tuning.best_weights import BestWeights
 from kerastrain.tuning.built_models import BuiltModels, DeclaredSpace
+from kerastrain.tuning.epoch_notice import EpochNotice
 from kerastrain.tuning.hypermodel import RecipeHyperModel
 from kerastrain.tuning.objective import Objective, objective_of
 from kerastrain.tuning.oracles import GridOracle, RandomOracle
@@ -57,6 +58,7 @@ class SearchTuner(keras_tuner.Tuner):
         deadline: `time.monotonic()` after which no trial starts; None for none.
         on_trial: called with each record when its trial ends.
         announce: is given one line for each thing worth telling.
+        on_epoch: called with a trial's number and the row of its history as an epoch ends.
 
     Raises:
         InputError: the objective is of several metrics, or not of the validation data.
@@ -93,6 +95,7 @@ class SearchTuner(keras_tuner.Tuner):
         deadline: float | None = None,
         on_trial: Callable[[TrialRecord], None] = lambda record: None,
         announce: Callable[[str], None] = lambda line: None,
+        on_epoch: Callable[[int, dict[str, Any]], None] | None = None,
     ) -> None:
         ours = isinstance(hypermodel, RecipeHyperModel | BuiltModels)
         # Given the hypermodel, keras-tuner builds models here to find its space; that of ours is declared already.
@@ -111,6 +114,7 @@ class SearchTuner(keras_tuner.Tuner):
         self.deadline = deadline
         self.on_trial = on_trial
         self.announce = announce
+        self.on_epoch = on_epoch
         self.folder = pathlib.Path(directory)
         self.spent: str | None = None  # Which budget is.
         self.records: list[TrialRecord] = []
@@ -229,6 +233,7 @@ class SearchTuner(keras_tuner.Tuner):
         self.hypermodel.repeat = repeat
         start = time.perf_counter()
         epochs = EpochRecorder()
+        notices = [] if self.on_epoch is None else [EpochNotice(number, epochs, self.on_epoch)]
         pruning = self._pruning(epochs, repeat)
         weights = BestWeights(self.objective, epochs, self._to_beat(done))
         rows, found, message = epochs.rows, None, None
@@ -240,7 +245,7 @@ class SearchTuner(keras_tuner.Tuner):
                 model,
                 *args,
                 **options,
-                callbacks=[epochs, weights, *callbacks(), *([pruning] if pruning is not None else [])],
+                callbacks=[epochs, *notices, weights, *callbacks(), *([pruning] if pruning is not None else [])],
                 folder=self._running(number) / f"repeat_{repeat}",
                 announce=self._told,
             )

@@ -1,23 +1,8 @@
 import io
 
-import pytest
 from rich.console import Console
 
-from kerastrain.cli.progress import FitProgress, sparkline
-
-
-@pytest.mark.parametrize(
-    ("values", "bars"),
-    [
-        ([], ""),
-        ([float("nan")], ""),
-        ([1.0], "▁"),
-        ([0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0], "▁▂▃▄▅▆▇█"),
-        ([7.0, 0.0, float("inf"), 3.0], "█▁ ▄"),
-    ],
-)
-def test_sparkline(values, bars):
-    assert sparkline(values) == bars
+from kerastrain.cli.progress import FitProgress
 
 
 class Stopping:
