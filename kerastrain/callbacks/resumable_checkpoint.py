@@ -66,7 +66,8 @@ class ResumableCheckpoint(keras.callbacks.Callback):
         announce: is given one line for each thing worth telling. Default: print to stderr.
 
     Attributes: `resumed_from`, the path of the checkpoint, or None; `finished`, whether the training has come to its
-    end, now or in an earlier process; `stopped`, the signal, or None.
+    end, now or in an earlier process; `stopped`, the signal, or None; `described`, None, or a compiled model whose
+    config is to be told in place of that of the trained one, which was put into its state.
 
     Raises:
         InputError: an argument out of range. At the beginning of `fit`: RefusedError for another training or a folder
@@ -136,6 +137,7 @@ class ResumableCheckpoint(keras.callbacks.Callback):
             whole_number("keep_last", keep_last),
             whole_number("keep_best", keep_best, minimum=0),
         )
+        self.described: keras.Model | None = None
         self.resumed_from: pathlib.Path | None = None
         self.finished = False
         self.stopped: str | None = None
@@ -160,7 +162,7 @@ class ResumableCheckpoint(keras.callbacks.Callback):
             if not self.model.optimizer.built:
                 self.model.optimizer.build(self.model.trainable_variables)
             self._identity = {
-                **training_identity(self.model, self.data, self.params.get("steps")),
+                **training_identity(self.described or self.model, self.data, self.params.get("steps")),
                 "yours": self.identity,
             }
             self._batch = self.data[0] if self.data is not None else None

@@ -12,27 +12,34 @@ from kerastrain.datasets import Batches
 from kerastrain.experiments.augmentation_parts import AugmentationLayers, mixes_labels
 from kerastrain.experiments.callback_parts import MOVES_THE_OPTIMIZER, CallbackContext, build_callbacks
 from kerastrain.experiments.execution import Execution, choose_execution, choose_precision, policy_name
+from kerastrain.experiments.movable import movable_optimizer
 from kerastrain.experiments.optimizer_parts import build_optimizer
 from kerastrain.experiments.prepare import PreparedData
 from kerastrain.experiments.preprocess_parts import PREPROCESSORS
 from kerastrain.experiments.recipe import Recipe
 from kerastrain.initializers import LSUV
 from kerastrain.topologies import TOPOLOGIES
+from kerastrain.topologies.rates_in_variables import rates_in_variables
 
 _ADAPTED_ON = 512
 
 
-def build(recipe: Recipe, data: PreparedData) -> keras.Model:
+def build(recipe: Recipe, data: PreparedData, *, movable: bool = False) -> keras.Model:
     """A fresh compiled model; every weight and every random stream in it follows from `training.seed`.
+
+    Args:
+        recipe: what to do.
+        data: as `prepare` gives it.
+        movable: whether its numbers are in variables, where `movable.has_movable_form` says that this changes nothing.
 
     Raises:
         InputError: the topology or the optimizer cannot be made from the recipe's arguments.
     """
-    model, _ = build_for_execution(recipe, data)
+    model, _ = build_for_execution(recipe, data, movable=movable)
     return model
 
 
-def build_for_execution(recipe: Recipe, data: PreparedData) -> tuple[keras.Model, Execution]:
+def build_for_execution(recipe: Recipe, data: PreparedData, *, movable: bool = False) -> tuple[keras.Model, Execution]:
     """The compiled model of `build`, and how it will be executed."""
     training = recipe.training
     keras.utils.set_random_seed(training.seed)
@@ -40,27 +47,29 @@ def build_for_execution(recipe: Recipe, data: PreparedData) -> tuple[keras.Model
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy_name(precision[0]))
     try:
-        model = TOPOLOGIES.create(
-            recipe.model,
-            input_shape=data.input_shape,
-            classes=len(data.class_names),
-            preprocessing=PREPROCESSORS.create(recipe.data.preprocess, images=data.images),
-            seed=training.seed,
-            **_extra_inputs(data),
-        )
+        with rates_in_variables(movable):
+            model = TOPOLOGIES.create(
+                recipe.model,
+                input_shape=data.input_shape,
+                classes=len(data.class_names),
+                preprocessing=PREPROCESSORS.create(recipe.data.preprocess, images=data.images),
+                seed=training.seed,
+                **_extra_inputs(data),
+            )
     finally:
         keras.config.set_dtype_policy(before)
     batches = training_batches(recipe, data)
     _adapt_initializers(model, data)
     accumulated = _accumulated(recipe, batches)
+    section = recipe.optimizer.model_dump()
     optimizer = build_optimizer(
-        recipe.optimizer.model_dump(),
+        movable_optimizer(section) if movable else section,
         steps=updates_in_an_epoch(recipe, batches),
         epochs=training.epochs,
         accumulation=accumulated if accumulated > 1 else None,
         batches=len(batches),
         model=model,
-        composed=any(item["type"] in MOVES_THE_OPTIMIZER for item in recipe.callbacks),
+        composed=movable or any(item["type"] in MOVES_THE_OPTIMIZER for item in recipe.callbacks),
     )
     execution = choose_execution(
         model,

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import keras
 import keras_tuner
 from keras_tuner.engine.trial import Trial, TrialStatus
 
@@ -116,7 +115,6 @@ class SearchTuner(keras_tuner.Tuner):
             self.announce(line)
 
     def _trained(self, hyperparameters: keras_tuner.HyperParameters, number: int) -> TrialRecord:
-        keras.utils.clear_session()
         epochs = EpochRecorder()
         start = time.perf_counter()
         rows, found, message = epochs.rows, None, None

@@ -3,6 +3,7 @@
 import pytest
 
 from kerastrain import experiments
+from kerastrain.tuning import hypermodel
 
 
 @pytest.fixture
@@ -14,5 +15,6 @@ def quick(monkeypatch):
         return experiments.Training(callbacks[0].rows, 0.1, 1.0, None)
 
     monkeypatch.setattr(experiments, "prepare", lambda recipe: None)
-    monkeypatch.setattr(experiments, "build", lambda recipe, data: None)
+    monkeypatch.setattr(experiments, "build", lambda recipe, data, movable: None)
+    monkeypatch.setattr(hypermodel, "structure", lambda recipe, model, movable: None)
     monkeypatch.setattr(experiments, "fit", fit)
