@@ -89,7 +89,8 @@ class Registry:
         return sorted(self._entries)
 
     def _unknown(self, name: object) -> str:
-        return f"unknown {self.kind} `{name}`.{closest(name, self._entries)} Known: {', '.join(self.names())}."
+        shown = str(name) if len(str(name)) <= 80 else f"{str(name)[:77]}..."
+        return f"unknown {self.kind} `{shown}`.{closest(name, self._entries)} Known: {', '.join(self.names())}."
 
     def expand(self, value: Any) -> Any:
         """The mapping that a shorthand stands for; anything else unchanged."""

@@ -11,6 +11,7 @@ def catalog(experiments: Any, kind: str | None) -> Rows:
     """Names and descriptions by kind; all kinds when `kind` is None. Raises InputError for an unknown kind."""
     from kerastrain import datasets
     from kerastrain.topologies import TOPOLOGIES, components
+    from kerastrain.tuning import PRUNERS
 
     registries = {
         "datasets": datasets.DATASETS,
@@ -28,6 +29,7 @@ def catalog(experiments: Any, kind: str | None) -> Rows:
         "parameter_groups": experiments.GROUPS,
         "averaging": experiments.AVERAGING,
         "callbacks": experiments.CALLBACKS,
+        "pruners": PRUNERS,
     }
     rows: Rows = {"recipes": [(name, _first_comment(path)) for name, path in experiments.shipped().items()]}
     rows |= {name: [(entry.name, entry.description) for entry in registry] for name, registry in registries.items()}

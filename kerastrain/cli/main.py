@@ -107,12 +107,17 @@ def search(
     out: Out = None,
     overwrite: Overwrite = False,
     smoke: Smoke = False,
+    check: Annotated[bool, typer.Option("--check", help="Is the file right? Nothing is trained.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the trials. Nothing is trained.")] = False,
     verbose: Verbose = False,
 ) -> None:
     """Search hyperparameters, and write the best recipe."""
     _experiments(verbose)
     from kerastrain import tuning
 
+    if check or dry_run:
+        _finish(tuning.dry_run(config, data=data, max_trials=max_trials, smoke=smoke, trials=dry_run))
+        return
     result = tuning.search(config, data=data, max_trials=max_trials, out=out, smoke=smoke, overwrite=overwrite)
     _finish(result.summary(), result.stopped)
 

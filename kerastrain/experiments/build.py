@@ -19,27 +19,33 @@ from kerastrain.experiments.preprocess_parts import PREPROCESSORS
 from kerastrain.experiments.recipe import Recipe
 from kerastrain.initializers import LSUV
 from kerastrain.topologies import TOPOLOGIES
-from kerastrain.topologies.rates_in_variables import rates_in_variables
+from kerastrain.topologies import rates_in_variables as rates_module
 
 _ADAPTED_ON = 512
 
 
-def build(recipe: Recipe, data: PreparedData, *, movable: bool = False) -> keras.Model:
+def build(
+    recipe: Recipe, data: PreparedData, *, movable: bool = False, rates_in_variables: bool | None = None
+) -> keras.Model:
     """A fresh compiled model; every weight and every random stream in it follows from `training.seed`.
 
     Args:
         recipe: what to do.
         data: as `prepare` gives it.
         movable: whether its numbers are in variables, where `movable.has_movable_form` says that this changes nothing.
+        rates_in_variables: whether its dropout rates are; None for as `movable` says.
 
     Raises:
         InputError: the topology or the optimizer cannot be made from the recipe's arguments.
     """
-    model, _ = build_for_execution(recipe, data, movable=movable)
+    rates = movable if rates_in_variables is None else rates_in_variables
+    model, _ = build_for_execution(recipe, data, movable=movable, rates=rates)
     return model
 
 
-def build_for_execution(recipe: Recipe, data: PreparedData, *, movable: bool = False) -> tuple[keras.Model, Execution]:
+def build_for_execution(
+    recipe: Recipe, data: PreparedData, *, movable: bool = False, rates: bool = False
+) -> tuple[keras.Model, Execution]:
     """The compiled model of `build`, and how it will be executed."""
     training = recipe.training
     keras.utils.set_random_seed(training.seed)
@@ -47,7 +53,7 @@ def build_for_execution(recipe: Recipe, data: PreparedData, *, movable: bool = F
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy_name(precision[0]))
     try:
-        with rates_in_variables(movable):
+        with rates_module.rates_in_variables(rates):
             model = TOPOLOGIES.create(
                 recipe.model,
                 input_shape=data.input_shape,

@@ -56,14 +56,20 @@ class PreparedData:
         }
 
 
-def prepare(recipe: Recipe) -> PreparedData:
+def prepare(recipe: Recipe, loaded: dict[str, datasets.ImageData] | None = None) -> PreparedData:
     """Load and split the recipe's data. It can serve every recipe with the same `data`, topology form and seed.
+
+    Args:
+        recipe: what to prepare for.
+        loaded: where loaded data is kept by its name, for recipes of other seeds; None keeps nothing.
 
     Raises:
         InputError: whatever is wrong with the data, naming file and field.
     """
     seed = recipe.training.seed
-    data = datasets.load(recipe.data.name)
+    data = (loaded or {}).get(recipe.data.name) or datasets.load(recipe.data.name)
+    if loaded is not None:
+        loaded[recipe.data.name] = data
     splits = datasets.split(data, recipe.data.validation, seed=seed)
     train = splits.train
     if recipe.data.train_limit is not None:

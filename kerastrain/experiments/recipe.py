@@ -1,6 +1,7 @@
 """The recipe: one typed file that describes a run; scripts, examples, the command line and searches go through it."""
 
 import dataclasses
+import functools
 import hashlib
 import json
 import os
@@ -159,7 +160,7 @@ class Recipe(_Section):
             message = "`strategy: full_batch` accumulates all batches of an epoch; leave it out"
             raise problem(("optimizer", "gradient_accumulation_steps"), message)
         try:
-            build_optimizer(self.optimizer.model_dump(), steps=1, epochs=self.training.epochs)
+            _try_optimizer(json.dumps(self.optimizer.model_dump()), self.training.epochs)
         except PartError as error:
             raise problem(("optimizer", *error.place), error.explanation.rstrip(".")) from None
         return self
@@ -185,6 +186,12 @@ class Recipe(_Section):
     def hash(self) -> str:
         """12 hexadecimal digits that two recipes share when every key of theirs is equal."""
         return hashlib.sha256(json.dumps(self.plain(), sort_keys=True).encode()).hexdigest()[:12]
+
+
+@functools.lru_cache(maxsize=256)
+def _try_optimizer(section: str, epochs: int) -> None:
+    """Build an optimizer to see that it can be; a search asks for the same ones again and again."""
+    build_optimizer(json.loads(section), steps=1, epochs=epochs)
 
 
 def shipped() -> dict[str, pathlib.Path]:

@@ -28,6 +28,11 @@ def with_rate_in_variable(layer: keras.Layer) -> keras.Layer:
     return RateInVariableDropout.from_config(layer.get_config())
 
 
+def rate_variables(layer: keras.Layer) -> list[keras.Variable]:
+    """What a layer has in variables that is a number in the layer it stands for."""
+    return [layer.rate_variable, layer.scale] if isinstance(layer, RateInVariableDropout) else []
+
+
 class RateInVariableDropout(keras.layers.Dropout):
     """`keras.layers.Dropout` with its rate in a variable: on TensorFlow without XLA the same bits, from the same seed.
 

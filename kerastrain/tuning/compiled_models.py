@@ -5,7 +5,9 @@ from typing import Any
 
 import keras
 
+from kerastrain._core.keras_layers import all_layers
 from kerastrain._core.training_state import training_variables
+from kerastrain.topologies.rates_in_variables import rate_variables
 
 
 class CompiledModels:
@@ -45,6 +47,8 @@ class CompiledModels:
 def put_into(source: keras.Model, target: keras.Model) -> bool:
     """Give `target` the weights, statistics, seeds and the optimizer's state of `source`, every bit of it.
 
+    The rates in variables that `source` has and `target` has as numbers are left out.
+
     Returns:
         False where they are not of one structure; nothing is changed then.
     """
@@ -52,6 +56,9 @@ def put_into(source: keras.Model, target: keras.Model) -> bool:
         if not model.optimizer.built:
             model.optimizer.build(model.trainable_variables)
     theirs, own = training_variables(source), training_variables(target)
+    if len(theirs) != len(own):
+        rates = {id(variable) for layer in all_layers(source) for variable in rate_variables(layer)}
+        theirs = [variable for variable in theirs if id(variable) not in rates]
     if [_description(variable) for variable in theirs] != [_description(variable) for variable in own]:
         return False
     for one, other in zip(theirs, own, strict=True):

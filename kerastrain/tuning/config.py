@@ -10,10 +10,12 @@ from pydantic import Field
 
 from kerastrain import experiments
 from kerastrain._core import dotted_path, problems, yaml_document
-from kerastrain._core.errors import InputError, closest
+from kerastrain._core.errors import InputError
 from kerastrain._core.registry import PositiveFloat, PositiveInt, problem
 from kerastrain.tuning.objective import Objective
-from kerastrain.tuning.parameters import Parameter, VariantsParameter, holds, parameter
+from kerastrain.tuning.parameters import Parameter, VariantsParameter, parameter
+from kerastrain.tuning.pruner_parts import PRUNERS
+from kerastrain.tuning.written_space import WrittenSpace, written_space
 
 _CLOCK = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?\Z")
 
@@ -31,9 +33,11 @@ class Strategy(_Section):
 
 
 class Budget(_Section):
-    """How long: `epochs` of each trial instead of the recipe's, and a `wall_clock` after which no trial starts."""
+    """How long: `epochs` of each trial instead of the recipe's; a `wall_clock`, and `total_epochs` of all trainings
+    together, after which no trial starts."""
 
     epochs: PositiveInt | None = None
+    total_epochs: PositiveInt | None = None
     wall_clock: PositiveFloat | str | None = None
 
     @pydantic.field_validator("wall_clock")
@@ -55,44 +59,46 @@ class SearchConfig(_Section):
     Args:
         schema: 1.
         name: of the search, and of its folder.
-        recipe: the name of a shipped recipe, or a path relative to the search file.
+        recipe: the name of a shipped recipe, or a path relative to the search file. A search of a `build` function has
+            none, and it may leave its `space` to the function.
         objective: `metric` (`val_loss`, `val_accuracy`, ...) and `mode` (`min`, `max`).
         search: `strategy` (`random`, `grid`), `max_trials`, `seed`.
-        budget: `epochs` and `wall_clock`, both optional.
-        space: dotted path into the recipe -> `{type: float | int | choice | bool, ...}`; or a name ->
-            `{type: variants, ...}`.
+        budget: `epochs`, `total_epochs` and `wall_clock`, each optional.
+        repeats: how often each point is trained, from seeds that are the same for every point: the recipe's
+            `training.seed`, that plus 1, and so on. The value of a point is the mean.
+        pruner: which trials end early, such as `{type: median, startup_trials: 8, warmup_epochs: 5}`; none by default.
+        space: dotted path into the recipe -> `{type: float | int | choice | bool, ...}`; with `[i]` and `repeat` for
+            the elements of a list; or a name -> `{type: variants, ...}`.
     """
 
     schema_: Literal[1] = Field(1, alias="schema")
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$")]
-    recipe: Annotated[str, Field(min_length=1)]
+    recipe: Annotated[str, Field(min_length=1)] | None = None
     objective: Objective
     search: Strategy
     budget: Budget = Budget()
-    space: Annotated[
-        dict[str, Annotated[Parameter, pydantic.PlainValidator(parameter)]], Field(min_length=1, max_length=100)
-    ]
+    repeats: Annotated[int, Field(ge=1, le=1000)] = 1
+    pruner: Annotated[dict[str, Any], pydantic.PlainValidator(PRUNERS.validate)] | None = None
+    space: Annotated[dict[str, Annotated[Parameter, pydantic.PlainValidator(parameter)]], Field(max_length=100)] = {}
     _source: yaml_document.Document | None = pydantic.PrivateAttr(None)
 
     @pydantic.field_validator("space")
     @classmethod
     def _is_a_space(cls, space: dict[str, Parameter]) -> dict[str, Parameter]:
+        written_space(space)
         for path, item in space.items():
-            try:
-                dotted_path.parse(path)
-            except InputError as error:
-                raise problem((path,), str(error).rstrip(".")) from None
-            for parent, values in item.when.items():
-                _check_condition(space, path, parent, values)
             if isinstance(item, VariantsParameter):
                 _check_variants(space, path, item)
-        _refuse_circles(space)
         return space
 
     @pydantic.model_validator(mode="after")
     def _fits_together(self) -> Self:
+        if self.recipe is not None and not self.objective.is_known:
+            raise self.objective.unknown(("objective", "metric"))
         for place in places_of(self.space, "training.epochs") if self.budget.epochs is not None else ():
             raise problem(("space", *place), "`budget.epochs` sets it for every trial; drop one of the two")
+        for place in places_of(self.space, "training.seed") if self.repeats > 1 else ():
+            raise problem(("space", *place), "`repeats` sets it for every training; drop one of the two")
         if self.search.strategy == "grid":
             for path, item in self.space.items():
                 if item.points() is None:
@@ -103,6 +109,10 @@ class SearchConfig(_Section):
     def source(self) -> yaml_document.Document:
         """The file that it was read from, for the places of errors."""
         return self._source or yaml_document.Document("search configuration", self.plain(), {})
+
+    def written(self) -> WrittenSpace:
+        """What the space stands for."""
+        return written_space(self.space)
 
     @property
     def folder(self) -> pathlib.Path:
@@ -136,6 +146,17 @@ def load_config(path: str | pathlib.Path) -> SearchConfig:
     return config
 
 
+def as_config(config_or_path: SearchConfig | Mapping[str, Any] | str | pathlib.Path) -> SearchConfig:
+    """A search file, plain data or a config as a config. Raises InputError as `load_config` does."""
+    if isinstance(config_or_path, SearchConfig):
+        return config_or_path
+    if isinstance(config_or_path, Mapping):
+        document = yaml_document.Document("search configuration", dict(config_or_path), {})
+        made: SearchConfig = problems.validated(SearchConfig, document)
+        return made
+    return load_config(config_or_path)
+
+
 def places_of(space: Mapping[str, Parameter], path: str) -> list[tuple[str, ...]]:
     """Where in the space the recipe's key `path` is set: by a parameter of its own, or inside variants."""
     places: list[tuple[str, ...]] = [(path,)] if path in space else []
@@ -152,20 +173,6 @@ def _seconds(text: str) -> float:
     return sum(float(number or 0) * unit for number, unit in zip(match.groups(), (3600, 60, 1), strict=True))
 
 
-def _check_condition(space: dict[str, Parameter], path: str, parent: str, values: list[Any]) -> None:
-    place = (path, "when", parent)
-    if parent not in space:
-        raise problem(place, f"not a key of the space.{closest(parent, space)} Expected one of: {', '.join(space)}")
-    points = space[parent].points()
-    if points is None:
-        raise problem(place, f"`{parent}` is a continuous range; a condition needs a parameter with a list of values")
-    if not values:
-        raise problem(place, f"expected one or more values of `{parent}`", values)
-    for value in values:
-        if not holds(points, value):
-            raise problem(place, f"`{parent}` never takes this value", value)
-
-
 def _check_variants(space: dict[str, Parameter], path: str, item: VariantsParameter) -> None:
     if path in experiments.Recipe.model_json_schema()["properties"] or len(dotted_path.parse(path)) > 1:
         raise problem((path,), "variants need a name of their own, such as `variant`, that is no key of the recipe")
@@ -174,15 +181,3 @@ def _check_variants(space: dict[str, Parameter], path: str, item: VariantsParame
             elsewhere = [place for place in places_of(space, key) if place[0] != path]
             if elsewhere:
                 raise problem((path, "values", name, key), f"`{elsewhere[0][0]}` sets it too; drop one of the two")
-
-
-def _refuse_circles(space: dict[str, Parameter]) -> None:
-    for start in space:
-        reached, waiting = set(), list(space[start].when)
-        while waiting:
-            path = waiting.pop()
-            if path == start:
-                raise problem((start, "when"), "the conditions go round in a circle back to the parameter itself")
-            if path not in reached:
-                reached.add(path)
-                waiting.extend(space[path].when)

@@ -12,7 +12,7 @@ from kerastrain import experiments, topologies
 from kerastrain._core import random_state
 from kerastrain._core.errors import WorkFailedError
 from kerastrain.experiments.movable import has_movable_form
-from kerastrain.tuning.compiled_models import CompiledModels
+from kerastrain.tuning.compiled_models import CompiledModels, put_into
 from kerastrain.tuning.space import Space
 from kerastrain.tuning.structure import structure
 from kerastrain.tuning.trial_recipes import TrialRecipes
@@ -23,12 +23,13 @@ _CHECKPOINT = {"every_epochs": None, "every_minutes": 1.0}
 
 @dataclasses.dataclass(frozen=True)
 class _Built:
-    """The model of the trial under way; `fresh` is what it would be without re-use, and `structure` None where it is
+    """The model of the training under way; `fresh` is what it would be without re-use, and `structure` None where it is
     that one and is not kept."""
 
     model: keras.Model
     fresh: keras.Model
     structure: str | None
+    movable: bool
 
 
 class RecipeHyperModel(keras_tuner.HyperModel):
@@ -48,9 +49,11 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         super().__init__()
         self.space = space
         self.recipes = recipes
+        self.repeat = 1  # Which training of a trial `build` and `fit` are for.
         # Without a trace there is nothing to save.
         self._compiled = CompiledModels(reuse if keras.backend.backend() != "torch" else 0)
         self._built: _Built | None = None
+        self._loaded: dict[str, Any] = {}
         self._prepared: tuple[tuple[Any, ...], experiments.PreparedData] | None = None
 
     def declare_hyperparameters(self, hp: keras_tuner.HyperParameters) -> None:
@@ -59,7 +62,11 @@ class RecipeHyperModel(keras_tuner.HyperModel):
 
     def recipe(self, hp: keras_tuner.HyperParameters) -> experiments.Recipe:
         """The recipe of the values in `hp`."""
-        return self.recipes.fill(self.space.decode(hp.values))
+        return self.recipes.fill(self.space.decode(hp.values), self.repeat)
+
+    def seed(self, hp: keras_tuner.HyperParameters) -> int:
+        """What the training of the values in `hp` starts from."""
+        return self.recipe(hp).training.seed
 
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
         """A compiled model in the state of a fresh one, in a session of its own."""
@@ -74,7 +81,7 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         kept = None if found is None else self._compiled.take(found, fresh)
         if kept is None:
             gc.collect()  # What was let go, before the next is compiled; it takes a good part of a second.
-        self._built = _Built(fresh if kept is None else kept, fresh, found)
+        self._built = _Built(fresh if kept is None else kept, fresh, found, movable)
         return self._built.model
 
     def fit(
@@ -87,9 +94,8 @@ class RecipeHyperModel(keras_tuner.HyperModel):
     ) -> experiments.Training:
         """The whole training of the trial; `folder` and `announce` are as `experiments.fit` takes them."""
         recipe, built = self.recipe(hp), self._built
-        self._built = None
         if built is None or built.model is not model:  # Another's model.
-            built = _Built(model, model, None)
+            built = _Built(model, model, None, False)
         try:
             training = experiments.fit(
                 recipe,
@@ -108,6 +114,18 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         self._keep(built)
         return training
 
+    def to_save(self, hp: keras_tuner.HyperParameters, model: keras.Model) -> keras.Model:
+        """The trained `model` with nothing in it of the trials that it served before, nor of the movable form but the
+        optimizer: the layers are those of the recipe."""
+        built = self._built
+        if built is None or built.model is not model or (built.fresh is model and not built.movable):
+            return model
+        recipe = self.recipe(hp)
+        keras.utils.clear_session(free_memory=False)
+        saved = experiments.build(recipe, self.data(recipe), movable=built.movable, rates_in_variables=False)
+        put_into(model, saved)
+        return saved
+
     def _keep(self, built: _Built) -> None:
         # What draws from the generator of the session would in the next trial go on drawing from this one's.
         if built.structure is not None and not random_state.has_own_of_keras():
@@ -120,5 +138,7 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         key = (source.name, source.validation, source.train_limit, form, mixing, recipe.training.seed)
         if self._prepared is None or self._prepared[0] != key:
             self._prepared = None  # Lets the old data go before the new is loaded.
-            self._prepared = (key, experiments.prepare(recipe))
+            # Repeats have seeds of their own, and so splits of their own; their data is read from the disk once.
+            kept = (self._loaded,) if self.repeat > 1 or self._loaded else ()
+            self._prepared = (key, experiments.prepare(recipe, *kept))
         return self._prepared[1]

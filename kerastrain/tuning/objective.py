@@ -5,15 +5,28 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Literal, Self
 
 import pydantic
+from pydantic_core import PydanticCustomError
 
 from kerastrain import experiments
-from kerastrain._core.errors import closest
+from kerastrain._core.errors import InputError, closest
 from kerastrain._core.registry import problem
 
 # Every metric of the validation data, and which way it is better.
 _DIRECTIONS = {
     f"val_{name}": "min" if name == "loss" else "max" for names in experiments.METRICS.values() for name in names
 }
+
+
+def objective_of(oracle: Any) -> "Objective":
+    """The objective of a keras-tuner oracle. Raises InputError for several, or one that is not of validation data."""
+    theirs = oracle.objective
+    name, direction = getattr(theirs, "name", None), getattr(theirs, "direction", None)
+    if not str(name).startswith("val_") or direction not in ("min", "max"):
+        raise InputError(
+            "`objective` must be one metric of the validation data, such as keras_tuner.Objective('val_loss', 'min'). "
+            f"Received: {name} ({direction})."
+        )
+    return Objective(metric=str(name), mode=direction)
 
 
 class Objective(pydantic.BaseModel):
@@ -26,15 +39,23 @@ class Objective(pydantic.BaseModel):
 
     @pydantic.model_validator(mode="after")
     def _on_validation_data(self) -> Self:
-        known = ", ".join(f"`{name}`" for name in _DIRECTIONS)
-        if self.metric not in _DIRECTIONS:
-            near = closest(f"val_{self.metric}" if f"val_{self.metric}" in _DIRECTIONS else self.metric, _DIRECTIONS)
-            message = f"not a metric of the validation data.{near} Expected {known}"
-            raise problem(("metric",), message, self.metric)
-        if self.mode != _DIRECTIONS[self.metric]:
+        if not self.metric.startswith("val_"):
+            raise self.unknown()
+        if self.mode != _DIRECTIONS.get(self.metric, self.mode):
             message = f"`{self.metric}` is better the {'smaller' if self.mode == 'max' else 'larger'} it is"
             raise problem(("mode",), f"{message}; expected `{_DIRECTIONS[self.metric]}`", self.mode)
         return self
+
+    @property
+    def is_known(self) -> bool:
+        """Whether a recipe's training has this metric. A model of the user's own may have others."""
+        return self.metric in _DIRECTIONS
+
+    def unknown(self, place: tuple[str, ...] = ("metric",)) -> PydanticCustomError:
+        """The problem of a metric that no recipe's training has."""
+        known = ", ".join(f"`{name}`" for name in _DIRECTIONS)
+        near = closest(f"val_{self.metric}" if f"val_{self.metric}" in _DIRECTIONS else self.metric, _DIRECTIONS)
+        return problem(place, f"not a metric of the validation data.{near} Expected {known}", self.metric)
 
     @property
     def worst(self) -> float:

@@ -13,7 +13,7 @@ from kerastrain._core.errors import closest
 from kerastrain._core.registry import FiniteFloat, PositiveFloat, PositiveInt, problem
 from kerastrain.tuning.exact_range import MAX_POINTS, spaced, stepped
 
-_ORDER = ("type", "min", "max", "scale", "step", "num", "values", "when")
+_ORDER = ("type", "min", "max", "scale", "step", "num", "values", "when", "repeat")
 _BOUND = 2**53  # Beyond it neither a float nor keras-tuner tells whole numbers apart.
 
 Scale = Literal["linear", "log"]
@@ -37,6 +37,7 @@ class _Parameter(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid", strict=True, frozen=True)
 
     when: dict[str, list[Any]] = {}
+    repeat: Annotated[int, Field(ge=1, le=1000)] | str | None = None
 
     @pydantic.field_validator("when", mode="before")
     @classmethod
@@ -183,6 +184,7 @@ class VariantsParameter(_Parameter):
 
     type: Literal["variants"]
     values: Annotated[dict[str, dict[str, Any]], Field(min_length=1, max_length=MAX_POINTS)]
+    repeat: None = None
 
     @pydantic.field_validator("values")
     @classmethod

@@ -9,11 +9,14 @@ import keras_tuner
 
 from kerastrain import experiments
 from kerastrain._core.errors import InputError
+from kerastrain.tuning.built_models import BuiltModels, BuiltTrial, DeclaredSpace
 from kerastrain.tuning.config import SearchConfig
 from kerastrain.tuning.draws import Values, combinations, drawn_untried, identity, size
 from kerastrain.tuning.oracles import GridOracle, RandomOracle, grid_points
+from kerastrain.tuning.pruner_parts import PRUNERS
+from kerastrain.tuning.pruners import Pruner
 from kerastrain.tuning.space import Space
-from kerastrain.tuning.trial_recipes import TrialRecipes, check_space, trial_recipes
+from kerastrain.tuning.trial_recipes import TrialRecipes, check_space, prefixed, trial_recipes
 
 _SMOKE_TRIALS = 2
 
@@ -24,18 +27,20 @@ class Plan:
 
     config: the search file, with what the command line changed.
     space: its parameters.
-    recipes: values of a trial -> recipe.
+    recipes: values of a trial -> recipe; or the user's own models.
     base: the recipe before any value of the space is set.
     trials: recipe values of every trial, in order.
+    epochs: of each trial's training, at most.
     exhausted: whether they are every point of the space, and fewer than were asked for.
     combinations: how many a grid has, of which `trials` are the first; None for a random search.
     """
 
     config: SearchConfig
-    space: Space
-    recipes: TrialRecipes
-    base: experiments.Recipe
+    space: Space | DeclaredSpace
+    recipes: TrialRecipes | BuiltModels
+    base: experiments.Recipe | BuiltTrial
     trials: tuple[dict[str, Any], ...]
+    epochs: tuple[int, ...]
     exhausted: bool
     combinations: int | None
 
@@ -52,6 +57,11 @@ class Plan:
             tune_new_entries=False,
         )
 
+    def pruner(self) -> Pruner | None:
+        """What ends trials early."""
+        found: Pruner | None = None if self.config.pruner is None else PRUNERS.create(self.config.pruner)
+        return found
+
 
 def plan(config: SearchConfig, *, data: str | None = None, max_trials: int | None = None, smoke: bool = False) -> Plan:
     """Check a search whole: every parameter against the recipe, and the recipe of every trial.
@@ -64,29 +74,66 @@ def plan(config: SearchConfig, *, data: str | None = None, max_trials: int | Non
     """
     if max_trials is not None:
         config = config.with_max_trials(max_trials)
+    _check_whole(config)
     recipes = trial_recipes(config, data=data, smoke=smoke)
     base = recipes.fill({})
     _check_metric(config, base)
     check_space(config, recipes)
-    space = Space(config.space)
-    count = size(space.hyperparameters().space, grid_points) if config.search.strategy == "grid" else None
-    if count is not None and max_trials is None and count > config.search.max_trials:
-        raise InputError(_too_large(config, count))
+    space = Space(config.written().parameters)
     limit = min(config.search.max_trials, _SMOKE_TRIALS) if smoke else config.search.max_trials
-    trials = tuple(space.decode(values) for values in _points(config, space, limit))
+    trials, count = _trials(config, space, limit, whole=max_trials is None)
+    epochs = []
     for number, chosen in enumerate(trials, start=1):
         try:
-            recipes.fill(chosen)
+            epochs.append(recipes.fill(chosen).training.epochs)
         except InputError as error:
             values = ", ".join(f"{path} = {json.dumps(value)}" for path, value in chosen.items())
-            raise InputError(
-                f"{config.source.where(('space',))}: `space`: the values of trial {number} do not go together "
-                f"({values}): {error} Keep them apart with `when`."
-            ) from None
-    return Plan(config, space, recipes, base, trials, exhausted=len(trials) < limit, combinations=count)
+            place = f"{config.source.where(('space',))}: `space`: the values of trial {number} do not go together"
+            raise InputError(prefixed(f"{place} ({values}); keep them apart with `when`: ", error)) from None
+    made = Plan(config, space, recipes, base, trials, tuple(epochs), exhausted=len(trials) < limit, combinations=count)
+    if max_trials is None and not smoke:
+        _check_pruner(made)
+    return made
 
 
-def _points(config: SearchConfig, space: Space, limit: int) -> list[Values]:
+def plan_of_models(config: SearchConfig, models: BuiltModels, *, max_trials: int | None = None) -> Plan:
+    """Check a search over models of the user's own; the model of its first trial is built.
+
+    Raises:
+        InputError: as `plan`.
+    """
+    if max_trials is not None:
+        config = config.with_max_trials(max_trials)
+    limit = config.search.max_trials
+    trials, count = _trials(config, models.space, limit, whole=max_trials is None)
+    base = models.base()
+    epochs = tuple(models.fill(chosen).training.epochs for chosen in trials)
+    made = Plan(config, models.space, models, base, trials, epochs, exhausted=len(trials) < limit, combinations=count)
+    if max_trials is None:
+        _check_pruner(made)
+    models.check(trials[0])
+    return made
+
+
+def _check_whole(config: SearchConfig) -> None:
+    """What only a search of a `build` function may leave out."""
+    missing = [name for name, there in (("recipe", config.recipe), ("space", config.space)) if not there]
+    if missing:
+        where = config.source.where(())
+        raise InputError("\n".join(f"{where}: `{name}`: is missing." for name in missing))
+
+
+def _trials(
+    config: SearchConfig, space: Space | DeclaredSpace, limit: int, *, whole: bool
+) -> tuple[tuple[dict[str, Any], ...], int | None]:
+    """The values of at most `limit` trials, and how many combinations a grid has."""
+    count = size(space.hyperparameters().space, grid_points) if config.search.strategy == "grid" else None
+    if count is not None and whole and count > config.search.max_trials:
+        raise InputError(_too_large(config, count))
+    return tuple(space.decode(values) for values in _points(config, space, limit)), count
+
+
+def _points(config: SearchConfig, space: Space | DeclaredSpace, limit: int) -> list[Values]:
     """keras-tuner's values of at most `limit` trials."""
     declared, search = space.hyperparameters().space, config.search
     if search.strategy == "grid":
@@ -108,6 +155,25 @@ def _too_large(config: SearchConfig, count: int) -> str:
         f"{place}: `search.max_trials`: the grid has {count} combinations. Received: {asked}. Raise it, give fewer "
         f"points, or run the first {asked} with `--max-trials {asked}`."
     )
+
+
+def _check_pruner(made: Plan) -> None:
+    """Refuse a pruner that would never end a trial."""
+    pruner, trials = made.pruner(), len(made.trials)
+    if pruner is None:
+        return
+    where = made.config.source.where(("pruner",))
+    if pruner.needs_trials >= trials:
+        raise InputError(
+            f"{where}: `pruner`: it would never end a trial: it waits for {pruner.needs_trials} completed trials. "
+            f"Received: {trials} trials in all."
+        )
+    epochs = max(made.epochs)
+    if pruner.needs_epochs >= epochs:
+        raise InputError(
+            f"{where}: `pruner`: it would never end a trial: it first looks after {pruner.needs_epochs} epochs, and "
+            f"the last epoch is not judged. Received: at most {epochs} epochs a trial."
+        )
 
 
 def _check_metric(config: SearchConfig, base: experiments.Recipe) -> None:

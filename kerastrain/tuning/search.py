@@ -3,40 +3,63 @@
 import contextlib
 import pathlib
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any, cast
 
 from rich.console import Console
 
-from kerastrain._core.errors import WorkFailedError
-from kerastrain.tuning.config import SearchConfig, load_config
+from kerastrain import experiments
+from kerastrain._core.checks import whole_number
+from kerastrain._core.errors import InputError, WorkFailedError
+from kerastrain.tuning.built_models import EPOCHS, Build, BuiltModels, DeclaredSpace, declared_space
+from kerastrain.tuning.config import SearchConfig, as_config
+from kerastrain.tuning.fit_data import FitData, fit_data
 from kerastrain.tuning.hypermodel import RecipeHyperModel
-from kerastrain.tuning.planning import Plan, plan
-from kerastrain.tuning.records import FAILED, SearchResult, TrialRecord
-from kerastrain.tuning.search_folder import SearchFolder, default_folder
+from kerastrain.tuning.planning import Plan, plan, plan_of_models
+from kerastrain.tuning.records import FAILED, SearchResult, TrialRecord, best
+from kerastrain.tuning.search_folder import BEST_MODEL, SearchFolder, default_folder
+from kerastrain.tuning.space import Space
 from kerastrain.tuning.table import plan_lines, trial_line, trials_table
 from kerastrain.tuning.tuner import SearchTuner, TrialInterruptedError
+from kerastrain.tuning.winner import test_scores
 
 
 def search(
-    config_or_path: SearchConfig | str | pathlib.Path,
+    config_or_path: SearchConfig | Mapping[str, Any] | str | pathlib.Path,
     *,
-    data: str | None = None,
+    build: Build | None = None,
+    data: Any = None,
+    validation_data: Any = None,
+    test_data: Any = None,
+    validation_split: float = 0.2,
+    batch_size: int = 32,
     max_trials: int | None = None,
     out: str | pathlib.Path | None = None,
     smoke: bool = False,
     overwrite: bool = False,
     on_trial: Callable[[TrialRecord], None] | None = None,
 ) -> SearchResult:
-    """Search a recipe's hyperparameters by keras-tuner. Progress and the final table go to stderr.
+    """Search the hyperparameters of a recipe, or of a model that a function builds. Progress and table go to stderr.
 
     Everything that can be checked is checked before the first trial. The best recipe trains again to the same value on
     the same machine type: a trial is trained just as its recipe alone is.
 
     Args:
-        config_or_path: a search file, or a `SearchConfig`.
-        data: a data set's name or path, instead of the recipe's.
-        max_trials: instead of the file's; below the size of a grid, its first combinations are run.
+        config_or_path: a search file, a `SearchConfig`, or plain data as the file has it.
+        build: `build(hp)` that returns a compiled model, or a `keras_tuner.HyperModel`, in place of a recipe. The keys
+            of the space are names in `hp`; without a space what the function declares is searched. `budget.epochs`
+            says how long to train; where the space has `epochs` or `batch_size`, they are used. `objective` may be any
+            `val_` metric. A trial that is cut off begins anew.
+        data: a data set's name or path, instead of the recipe's; for `build` `(x, y)` arrays, a `tf.data.Dataset`, a
+            `PyDataset`, or a pair `(train, validation)` of any of these.
+        validation_data: for `build`, as `data`; None holds a share of the arrays out.
+        test_data: for `build`, what the best model is evaluated on at the end; None for nothing.
+        validation_split: for `build`, that share, in (0, 1), drawn from `search.seed`.
+        batch_size: for `build`, of arrays.
+        max_trials: instead of the file's; below the size of a grid, its first combinations are run. More than a search
+            in the folder had: it goes on with the further ones, finished or not.
         out: the search folder; `searches/NAME-HASH` when None.
         smoke: two trials on a little synthetic data, to see that everything runs.
         overwrite: start again in a folder that holds a search.
@@ -56,15 +79,21 @@ def search(
         result = kerastrain.tuning.search("tuner_configs/random_mlp.yaml", smoke=True)
         result.best.value, result.best_recipe_path
     """
-    config = config_or_path if isinstance(config_or_path, SearchConfig) else load_config(config_or_path)
-    made = plan(config, data=data, max_trials=max_trials, smoke=smoke)
+    config = as_config(config_or_path)
+    if build is None:
+        _refuse_without_build(validation_data, test_data)
+        made = plan(config, data=data, max_trials=max_trials, smoke=smoke)
+    else:
+        parts = fit_data(data, validation_data, test_data, validation_split, config.search.seed)
+        made = plan_of_models(config, _models(config, build, parts, batch_size), max_trials=max_trials)
     folder = SearchFolder(pathlib.Path(out) if out is not None else default_folder(made), made)
     # In a log file there is no width to keep to.
     width = None if sys.stderr.isatty() else 160
     console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True, width=width)
     with folder.locked():
         earlier = folder.open(overwrite=overwrite)
-        if earlier is not None and earlier.status == "finished":
+        over = earlier is not None and is_over(earlier, made)
+        if over:
             console.print(
                 f"{folder.path}: this search is finished; nothing is trained. Use --overwrite to run it again."
             )
@@ -72,7 +101,7 @@ def search(
             console.print(f"{folder.path}: going on behind {len(earlier.trials)} of {len(made.trials)} trials.")
         for line in plan_lines(made):
             console.print(line)
-        if earlier is not None and earlier.status == "finished":
+        if earlier is not None and over:
             result = earlier
         else:
             result = _Run(made, folder, console, on_trial, earlier).result()
@@ -83,6 +112,39 @@ def search(
             f"(ended by {result.ended_by})."
         )
     return result
+
+
+def _refuse_without_build(*given: Any) -> None:
+    if any(one is not None for one in given):
+        raise InputError("`validation_data` and `test_data` are for a search of `build`; a recipe names its own data.")
+
+
+def _models(config: SearchConfig, build: Build, data: FitData, batch_size: int) -> BuiltModels:
+    if config.recipe is not None:
+        where = config.source.where(("recipe",))
+        raise InputError(f"{where}: `recipe`: `build` makes the models; drop one of the two.")
+    epochs = config.budget.epochs
+    space: Space | DeclaredSpace = Space(config.written().parameters)
+    if not config.space:
+        with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(sys.stderr):
+            space = declared_space(build, folder)
+    if epochs is None and EPOCHS not in space.parameters:
+        where = config.source.where(("budget",))
+        raise InputError(f"{where}: `budget.epochs`: is missing; `build` does not say how long to train.")
+    batch_size = whole_number("batch_size", batch_size)
+    return BuiltModels(build, space, data, epochs=epochs or 1, batch_size=batch_size, seed=config.search.seed)
+
+
+def is_over(earlier: SearchResult, made: Plan) -> bool:
+    """Whether there is nothing left to do; a finished search goes on with more trials or a larger budget."""
+    if earlier.status != "finished" or len(earlier.trials) >= len(made.trials):
+        return earlier.status == "finished"
+    budget, seconds = made.config.budget, made.config.budget.wall_clock_seconds
+    if earlier.ended_by == "wall_clock" and seconds is not None:
+        return earlier.seconds >= seconds
+    if earlier.ended_by == "total_epochs" and budget.total_epochs is not None:
+        return sum(len(record.history) for record in earlier.trials) >= budget.total_epochs
+    return False
 
 
 class _Run:
@@ -104,16 +166,21 @@ class _Run:
 
     def result(self) -> SearchResult:
         """Run them, write what there is after each, and at the end what ended it."""
-        hypermodel = RecipeHyperModel(self.plan.space, self.plan.recipes)
-        hypermodel.data(self.plan.base)
+        hypermodel, data = self._hypermodel()
+        self.folder.use(None if data is None else data.fingerprint)
         if self.earlier is None:
             self.folder.begin()
+        else:
+            self.folder.go_on()
         seconds = self.plan.config.budget.wall_clock_seconds
         tuner = SearchTuner(
             self.plan.oracle(),
             hypermodel,
             objective=self.plan.config.objective,
             directory=self.folder.path,
+            pruner=self.plan.pruner(),
+            repeats=self.plan.config.repeats,
+            total_epochs=self.plan.config.budget.total_epochs,
             deadline=None if seconds is None else self.start + seconds,
             on_trial=self._ended,
             announce=self.console.print,
@@ -121,14 +188,34 @@ class _Run:
         tuner.go_on_behind(self.records)
         ended_by = self._search(tuner)
         status = "interrupted" if ended_by in {"SIGINT", "SIGTERM"} else "finished"
-        spent = self._write(status, ended_by)
-        return SearchResult(self.folder.path, status, ended_by, self.plan.config.objective, self.records, spent)
+        objective = self.plan.config.objective
+        found = best(self.records, objective) if status == "finished" else None
+        # Once, when all is chosen by the validation data.
+        test = None if found is None else self._tested(hypermodel, found)
+        spent = self._write(status, ended_by, test)
+        return SearchResult(self.folder.path, status, ended_by, objective, self.records, spent, test)
+
+    def _hypermodel(self) -> tuple[RecipeHyperModel | BuiltModels, Any]:
+        """What trials train, and its data."""
+        recipes, base = self.plan.recipes, cast(experiments.Recipe, self.plan.base)
+        if isinstance(recipes, BuiltModels):
+            return recipes, recipes.data()
+        hypermodel = RecipeHyperModel(Space(self.plan.config.written().parameters), recipes)
+        return hypermodel, hypermodel.data(base)
+
+    def _tested(self, hypermodel: RecipeHyperModel | BuiltModels, found: TrialRecord) -> dict[str, float | None] | None:
+        path = self.folder.path / BEST_MODEL
+        if not path.exists():
+            self.console.print(f"{path}: is missing, so the best trial is not evaluated on the test set.")
+            return None
+        return test_scores(hypermodel, found, path)
 
     def _search(self, tuner: SearchTuner) -> str:
         try:
             # Standard output is for the result alone, whatever keras-tuner has to say.
             with contextlib.redirect_stdout(sys.stderr):
-                tuner.search(verbose=0)
+                tuner.oracle.verbose = 0
+                tuner.search()
         except TrialInterruptedError as error:
             return error.signal
         except KeyboardInterrupt:
@@ -142,8 +229,8 @@ class _Run:
             raise WorkFailedError(
                 f"{self.folder.path}: three trials in a row failed, the last by {last.message}"
             ) from None
-        if tuner.out_of_time:
-            return "wall_clock"
+        if tuner.spent is not None:
+            return tuner.spent
         return "exhausted" if self.plan.exhausted else "max_trials"
 
     def _ended(self, record: TrialRecord) -> None:
@@ -153,7 +240,7 @@ class _Run:
         if self.on_trial is not None:
             self.on_trial(record)
 
-    def _write(self, status: str, ended_by: str | None) -> float:
+    def _write(self, status: str, ended_by: str | None, test: dict[str, float | None] | None = None) -> float:
         seconds = round(time.monotonic() - self.start, 3)
-        self.folder.write(self.records, status=status, ended_by=ended_by, seconds=seconds)
+        self.folder.write(self.records, status=status, ended_by=ended_by, seconds=seconds, test=test)
         return seconds

@@ -12,7 +12,7 @@ from rich.text import Text
 from kerastrain._core import yaml_document
 from kerastrain.tuning.objective import Objective
 from kerastrain.tuning.planning import Plan
-from kerastrain.tuning.records import TrialRecord
+from kerastrain.tuning.records import COMPLETED, PRUNED, TrialRecord
 
 _WORD = re.compile(r"[A-Za-z_/][\w./-]*\Z")
 
@@ -50,7 +50,9 @@ def trial_line(record: TrialRecord, plan: Plan) -> str:
     if record.value is None or record.epoch is None:
         outcome = f"{record.status}: {record.message}"
     else:
-        outcome = f"{plan.config.objective.metric} {shown(record.value)} at epoch {record.epoch + 1}"
+        spread = f" +- {record.spread:.2g}" if record.spread is not None else ""
+        outcome = f"{plan.config.objective.metric} {shown(record.value)}{spread} at epoch {record.epoch + 1}"
+        outcome += f" ({record.message})" if record.status == PRUNED else ""
     # Of the whole space, not of what is active in this trial: a name is the same in every line and in the table.
     names = short_names(plan.space.parameters)
     parameters = " ".join(f"{names[path]}={shown(value)}" for path, value in record.parameters.items())
@@ -58,14 +60,19 @@ def trial_line(record: TrialRecord, plan: Plan) -> str:
 
 
 def trials_table(records: Iterable[TrialRecord], paths: Sequence[str], objective: Objective) -> Table:
-    """The trials, the best first, those without a value last. The first epoch is 1."""
+    """The trials, the best first, then the pruned ones, those without a value last. The first epoch is 1."""
     table = Table(title=f"Trials by {objective.metric} ({objective.mode})", box=box.SIMPLE)
     for name in ("trial", objective.metric, "epoch", "seconds"):
         table.add_column(name, justify="right", no_wrap=True)
     for name in short_names(paths).values():
         table.add_column(Text(name), overflow="fold")
-    for record in sorted(records, key=lambda record: (objective.sortable(record.value), record.number)):
+    ranks = {COMPLETED: 0, PRUNED: 1}
+    for record in sorted(
+        records, key=lambda one: (ranks.get(one.status, 2), objective.sortable(one.value), one.number)
+    ):
         value = record.status if record.value is None else shown(record.value)
+        value += f" +- {record.spread:.2g}" if record.spread is not None else ""
+        value += " pruned" if record.status == PRUNED and record.value is not None else ""
         epoch = "" if record.epoch is None else str(record.epoch + 1)
         cells = [shown(record.parameters[path]) if path in record.parameters else "" for path in paths]
         table.add_row(str(record.number), value, epoch, f"{record.seconds:.1f}", *(Text(cell) for cell in cells))

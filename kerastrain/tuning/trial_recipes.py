@@ -2,35 +2,54 @@
 
 import dataclasses
 import json
+import os
 import pathlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from kerastrain import experiments
 from kerastrain._core import dotted_path, yaml_document
 from kerastrain._core.errors import InputError, closest
 from kerastrain.tuning.config import SearchConfig, places_of
-from kerastrain.tuning.parameters import VariantsParameter
+from kerastrain.tuning.parameters import Parameter, VariantsParameter
 
 
 @dataclasses.dataclass(frozen=True)
 class TrialRecipes:
     """A recipe file, and what the search sets in it whatever the trial.
 
+    best_file: what the best trial's recipe is written to.
     document: the recipe as it was read, so that shorthands in it stay shorthands.
     fixed: dotted path -> value, the same for every trial.
     variants: key of the space -> name of the variant -> dotted path -> value.
+    lists: dotted path of a list -> its elements in the recipe, and its length or the key of the space that says it.
+    names: keys of the space that the recipe does not have, which only say the length of a list.
     smoke: make every recipe tiny.
     """
+
+    best_file: ClassVar[str] = "best_recipe.yaml"
 
     document: yaml_document.Document
     fixed: Mapping[str, Any]
     variants: Mapping[str, Mapping[str, Mapping[str, Any]]]
+    lists: Mapping[str, tuple[list[Any], str | int]] = dataclasses.field(default_factory=dict)
+    names: frozenset[str] = frozenset()
     smoke: bool = False
 
-    def fill(self, chosen: Mapping[str, Any]) -> experiments.Recipe:
-        """The recipe with `chosen` (key of the space -> value) in it. Raises InputError when it is not valid."""
+    def fill(self, chosen: Mapping[str, Any], repeat: int = 1) -> experiments.Recipe:
+        """The recipe with `chosen` (key of the space -> value) in it.
+
+        Args:
+            chosen: values.
+            repeat: from 1; the seed is the recipe's, plus one for each repeat before.
+
+        Raises:
+            InputError: it is not valid.
+        """
         recipe = self._full_size(chosen)
+        if repeat > 1:
+            seed = (recipe.training.seed + repeat - 1) % 2**32
+            recipe = self._full_size({**chosen, "training.seed": seed})
         return experiments.smoke(recipe) if self.smoke else recipe
 
     def replaced(self, chosen: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
@@ -47,7 +66,12 @@ class TrialRecipes:
     def overrides(self, chosen: Mapping[str, Any]) -> dict[str, Any]:
         """Dotted path -> value, in an order to set them in: `optimizer.rule` before `optimizer.rule.momentum`."""
         found: dict[str, Any] = {}
+        for path, (elements, length) in self.lists.items():
+            if length in chosen or isinstance(length, int):
+                found[path] = _of_length(elements, length if isinstance(length, int) else chosen[length])
         for key, value in chosen.items():
+            if key in self.names:
+                continue
             found.update(self.variants[key][value] if key in self.variants else {key: value})
         return {path: found[path] for path in sorted(found, key=lambda path: len(dotted_path.parse(path)))}
 
@@ -70,7 +94,14 @@ def trial_recipes(config: SearchConfig, *, data: str | None = None, smoke: bool 
             raise InputError(f"{where}: `data.name`: --data sets it for every trial; drop one of the two.")
         fixed["data.name"] = data
     variants = {key: item.values for key, item in config.space.items() if isinstance(item, VariantsParameter)}
-    return TrialRecipes(yaml_document.read(_file(config)), fixed, variants, smoke)
+    plain = TrialRecipes(yaml_document.read(_file(config)), fixed, variants, smoke=smoke)
+    lengths = config.written().lists
+    if not lengths:
+        return plain
+    base = plain.fill({}).plain()
+    lists = {path: (_elements(config, plain.document.data, base, path), length) for path, length in lengths.items()}
+    names = frozenset(length for length in lengths.values() if isinstance(length, str) and not _has(base, length))
+    return dataclasses.replace(plain, lists=lists, names=names)
 
 
 def check_space(config: SearchConfig, recipes: TrialRecipes) -> None:
@@ -80,36 +111,73 @@ def check_space(config: SearchConfig, recipes: TrialRecipes) -> None:
         InputError: the key of the space, its value, and what the recipe says to it; or a metric that its task lacks.
     """
     recipes.fill({})
-    for path, parameter in config.space.items():
-        parents = _parents(config, path)
+    written = config.written()
+    for path, parameter in written.parameters.items():
+        parents = _parents(written.parameters, path)
         for value in parameter.extremes():
             try:
                 recipes.fill({**parents, path: value})
             except InputError as error:
-                place = config.source.where(("space", path))
-                given = "".join(f", with {parent} = {json.dumps(held)}" for parent, held in parents.items())
+                place = config.source.where(("space", written.written[path]))
+                given = "".join(f", with {parent} = {_short(held)}" for parent, held in parents.items())
                 raise InputError(
-                    f"{place}: `space.{path}`: the recipe refuses {json.dumps(value)}{given}: {error}"
+                    prefixed(f"{place}: `space.{path}`: the recipe refuses {_short(value)}{given}: ", error)
                 ) from None
 
 
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 200 else f"{text[:197]}..."
+
+
+def prefixed(prefix: str, error: InputError) -> str:
+    """Each problem of a recipe on a line of its own that says where in the search file it comes from."""
+    return "\n".join(f"{prefix}{line}" for line in str(error).splitlines())
+
+
 def _file(config: SearchConfig) -> pathlib.Path:
-    known = experiments.shipped()
-    if config.recipe in known:
-        return known[config.recipe]
-    path = config.folder / config.recipe
-    if not path.is_file():
+    known, recipe = experiments.shipped(), config.recipe or ""
+    if recipe in known:
+        return known[recipe]
+    path = config.folder / recipe
+    if not os.path.isfile(path):  # Unlike pathlib's, it answers for every text.
         raise InputError(
             f"{config.source.where(('recipe',))}: `recipe`: expected a shipped recipe ({', '.join(known)}) or the path "
-            f'of a file, relative to the search file. Received: "{config.recipe}".{closest(config.recipe, known)}'
+            f'of a file, relative to the search file. Received: "{recipe[:80]}".{closest(recipe, known)}'
         )
     return path
 
 
-def _parents(config: SearchConfig, path: str) -> dict[str, Any]:
+def _elements(config: SearchConfig, written: Any, base: dict[str, Any], path: str) -> list[Any]:
+    """The elements of a list of the recipe, as it is written or by default."""
+    for data in (written, base):
+        try:
+            found = dotted_path.lookup(data, path)
+        except KeyError:
+            continue
+        if isinstance(found, list):
+            return found
+    key = next(key for key in config.space if key.startswith(f"{path}[i]"))
+    raise InputError(f"{config.source.where(('space', key))}: `space.{key}`: the recipe has no list `{path}`.")
+
+
+def _of_length(elements: list[Any], length: int) -> list[Any]:
+    """The first elements; where there are too few, further ones like the last."""
+    return elements[:length] + (elements[-1:] or [{}]) * (length - len(elements))
+
+
+def _has(recipe: dict[str, Any], path: str) -> bool:
+    try:
+        dotted_path.lookup(recipe, path)
+    except KeyError:
+        return False
+    return True
+
+
+def _parents(space: Mapping[str, Parameter], path: str) -> dict[str, Any]:
     """Values that make `path` active."""
     found: dict[str, Any] = {}
-    for parent, values in config.space[path].when.items():
-        found.update(_parents(config, parent))
+    for parent, values in space[path].when.items():
+        found.update(_parents(space, parent))
         found[parent] = values[0]
     return found

@@ -1,21 +1,28 @@
 """Who executes a trial: a keras-tuner tuner that trains it once, whole, and keeps every epoch."""
 
+import contextlib
 import pathlib
 import shutil
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import keras
 import keras_tuner
 from keras_tuner.engine.trial import Trial, TrialStatus
 
-from kerastrain._core.errors import RefusedError, WorkFailedError
+from kerastrain._core.errors import InputError, RefusedError, WorkFailedError
 from kerastrain.experiments.fit import EpochRecorder
+from kerastrain.tuning.best_weights import BestWeights
+from kerastrain.tuning.built_models import BuiltModels, DeclaredSpace
 from kerastrain.tuning.hypermodel import RecipeHyperModel
-from kerastrain.tuning.objective import Objective
+from kerastrain.tuning.objective import Objective, objective_of
 from kerastrain.tuning.oracles import GridOracle, RandomOracle
-from kerastrain.tuning.records import COMPLETED, DIVERGED, FAILED, TrialRecord
-from kerastrain.tuning.search_folder import RUNNING
+from kerastrain.tuning.pruners import Pruner
+from kerastrain.tuning.pruning import PruneTrial, curves
+from kerastrain.tuning.records import COMPLETED, DIVERGED, FAILED, PRUNED, TrialRecord, best
+from kerastrain.tuning.repeats import Repeat, combined, read
+from kerastrain.tuning.search_folder import BEST_MODEL, RUNNING
 
 
 class TrialInterruptedError(keras_tuner.errors.FatalError):
@@ -27,44 +34,103 @@ class TrialInterruptedError(keras_tuner.errors.FatalError):
 
 
 class SearchTuner(keras_tuner.Tuner):
-    """Runs the oracle's trials one after the other.
+    """Runs an oracle's trials one after the other, prunes and repeats them, and keeps every epoch of each.
 
     A trial is trained exactly as its recipe alone would be, from a cleared session. Nothing is saved each epoch
     (`keras_tuner.Tuner` writes the weights whenever an epoch improves, and keeps the best epoch's metrics only): a
     trial that takes longer than a minute saves once a minute, and goes on from there in another process. One that
     diverges is a result, the worst there is; it is not tried again.
 
+    It works in plain keras-tuner code too: `search` takes the arguments of Keras's `fit`, `records` has what
+    `kerastrain.tuning.TrialRecord` says of each trial, and `best` the best of them. Such a search begins anew each
+    time; `kerastrain.tuning.search(config, build=...)` makes one that goes on.
+
     Args:
-        oracle: who decides.
-        hypermodel: what a trial trains.
-        objective: metric and mode.
-        directory: where keras-tuner keeps its own files.
+        oracle: who decides: `RandomOracle`, `GridOracle`.
+        hypermodel: what a trial trains: `build(hp)` that returns a compiled model, or a `keras_tuner.HyperModel`.
+        objective: metric and mode; None for the oracle's.
+        directory: where the best model and keras-tuner's own files are kept.
+        pruner: what ends trials early; None for nothing. To keras-tuner a pruned trial is a completed one, since it
+            ends a search at the third failed one in a row.
+        repeats: trainings of each trial, the value of which is their mean.
+        total_epochs: of all trainings, after which no trial starts; None for no end.
         deadline: `time.monotonic()` after which no trial starts; None for none.
         on_trial: called with each record when its trial ends.
         announce: is given one line for each thing worth telling.
+
+    Raises:
+        InputError: the objective is of several metrics, or not of the validation data.
+
+    Example:
+
+    >>> import keras_tuner, numpy as np, tempfile
+    >>> from kerastrain.tuning import RandomOracle, pruners
+    >>> def build(hp):
+    ...     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    ...     model.compile(keras.optimizers.SGD(hp.Float("learning_rate", 1e-3, 1e-1, sampling="log")), "mse")
+    ...     return model
+    >>> oracle = RandomOracle(keras_tuner.Objective("val_loss", "min"), max_trials=3, seed=0)
+    >>> tuner = SearchTuner(oracle, build, directory=tempfile.mkdtemp(), pruner=pruners.MedianPruner(startup_trials=2))
+    >>> x, y = np.ones((8, 2)), np.ones(8)
+    >>> tuner.search(x, y, validation_data=(x, y), epochs=2, verbose=0)
+    >>> len(tuner.records), tuner.best.number in (1, 2, 3)
+    (3, True)
+
+    Reference: `keras_tuner.Tuner` (O'Malley et al., 2019, KerasTuner), which keeps the metrics of a trial's best epoch
+        only.
     """
 
     def __init__(
         self,
         oracle: RandomOracle | GridOracle,
-        hypermodel: RecipeHyperModel,
+        hypermodel: Any,
         *,
-        objective: Objective,
-        directory: pathlib.Path,
-        deadline: float | None,
-        on_trial: Callable[[TrialRecord], None],
-        announce: Callable[[str], None],
+        objective: Objective | None = None,
+        directory: str | pathlib.Path = ".",
+        pruner: Pruner | None = None,
+        repeats: int = 1,
+        total_epochs: int | None = None,
+        deadline: float | None = None,
+        on_trial: Callable[[TrialRecord], None] = lambda record: None,
+        announce: Callable[[str], None] = lambda line: None,
     ) -> None:
-        # Given the hypermodel, keras-tuner would build models here to find a space that is declared already.
-        super().__init__(oracle, hypermodel=None, directory=directory, project_name="keras_tuner", overwrite=True)
-        self.hypermodel = hypermodel
-        self.objective = objective
+        ours = isinstance(hypermodel, RecipeHyperModel | BuiltModels)
+        # Given the hypermodel, keras-tuner builds models here to find its space; that of ours is declared already.
+        super().__init__(
+            oracle,
+            hypermodel=None if ours else hypermodel,
+            directory=directory,
+            project_name="keras_tuner",
+            overwrite=True,
+        )
+        self.hypermodel = hypermodel if ours else BuiltModels(hypermodel, DeclaredSpace(oracle.get_space()))
+        self.objective = objective_of(oracle) if objective is None else objective
+        self.pruner = pruner
+        self.repeats = repeats
+        self.total_epochs = total_epochs
         self.deadline = deadline
         self.on_trial = on_trial
         self.announce = announce
         self.folder = pathlib.Path(directory)
-        self.out_of_time = False
+        self.spent: str | None = None  # Which budget is.
+        self.records: list[TrialRecord] = []
         self._ended: list[TrialRecord] = []
+        self._fit: tuple[tuple[Any, ...], dict[str, Any], Callable[[], Any]] = ((), {}, list)
+
+    @property
+    def best(self) -> TrialRecord | None:
+        """The completed trial of the best value, the first of equals; where none was completed, of the pruned ones."""
+        return best(self.records, self.objective)
+
+    def load_model(self, trial: Any) -> keras.Model:
+        """The model of the best trial, for `get_best_models()`. Raises InputError for another: it is not kept."""
+        found, path = self.best, self.folder / BEST_MODEL
+        parameters = self.hypermodel.space.decode(trial.hyperparameters.values)
+        if found is None or not path.exists() or found.parameters != parameters:
+            raise InputError(f"`num_models`: only the best trial's model is kept. Received: trial {trial.trial_id}.")
+        if isinstance(self.hypermodel, BuiltModels):
+            return self.hypermodel.loaded(found.parameters, found.best_repeat, path)
+        return keras.saving.load_model(path)
 
     def go_on_behind(self, records: Sequence[TrialRecord]) -> None:
         """Take trials of an earlier process for done, so that the next one is the next number.
@@ -87,15 +153,28 @@ class SearchTuner(keras_tuner.Tuner):
             self.oracle.trials[name] = trial
             self.oracle.start_order.append(name)
             self.oracle.end_order.append(name)
+            self.records.append(record)
+        self._tidy_up()
 
     def pre_create_trial(self) -> None:
-        """Stop at the deadline."""
+        """Stop when a budget is spent."""
+        epochs = sum(len(record.history) for record in self.records)
         if self.deadline is not None and time.monotonic() >= self.deadline:
-            self.out_of_time = True
+            self.spent = "wall_clock"
+        elif self.total_epochs is not None and epochs >= self.total_epochs:
+            self.spent = "total_epochs"
+        if self.spent is not None:
             self.oracle.stop()
 
     def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> dict[str, float]:
         """Train a trial, keep its record, and give the engine its value."""
+        callbacks = kwargs.pop("callbacks", None)
+        if callbacks is not None and not callable(callbacks):
+            raise keras_tuner.errors.FatalValueError(
+                "`callbacks` must be a function that returns fresh ones for each training; what a callback remembers "
+                f"of one is wrong in the next. Received: {callbacks!r}."
+            )
+        self._fit = (args, kwargs, callbacks or list)
         record = self._trained(trial.hyperparameters, len(self.oracle.trials))
         self._ended.append(record)
         if record.status == FAILED:
@@ -104,10 +183,26 @@ class SearchTuner(keras_tuner.Tuner):
 
     def on_trial_end(self, trial: Any) -> None:
         """Hand the record on. Here, since keras-tuner takes an error raised in `run_trial` for the trial's own."""
-        self.on_trial(self._ended.pop())
+        record = self._ended.pop()
+        self.records.append(record)
+        self.on_trial(record)
         # Not before it is recorded: killed in between, it goes on from its end.
-        shutil.rmtree(self.folder / RUNNING, ignore_errors=True)
+        self._tidy_up()
         super().on_trial_end(trial)
+
+    def _tidy_up(self) -> None:
+        """Keep the model of the best trial, and nothing else of those that are recorded."""
+        found = best(self.records, self.objective)
+        candidate = None if found is None else self._running(found.number) / BEST_MODEL
+        if candidate is not None and candidate.exists():
+            candidate.replace(self.folder / BEST_MODEL)
+        for record in self.records:
+            shutil.rmtree(self._running(record.number), ignore_errors=True)
+        with contextlib.suppress(OSError):  # It is not there, or another trial is running.
+            (self.folder / RUNNING).rmdir()
+
+    def _running(self, number: int) -> pathlib.Path:
+        return self.folder / RUNNING / f"{number:04d}"
 
     def _told(self, line: str) -> None:
         # Of a trial only that it goes on is news; its end has a line of its own.
@@ -115,14 +210,38 @@ class SearchTuner(keras_tuner.Tuner):
             self.announce(line)
 
     def _trained(self, hyperparameters: keras_tuner.HyperParameters, number: int) -> TrialRecord:
-        epochs = EpochRecorder()
+        """All trainings of a trial; those that an earlier process has finished are taken as they were."""
+        done: list[Repeat] = []
+        for repeat in range(1, self.repeats + 1):
+            one = read(self._running(number), repeat) or self._repeat(hyperparameters, number, repeat, done)
+            if repeat < self.repeats:
+                one.write(self._running(number))
+            done.append(one)
+            if one.status != COMPLETED:
+                break
+        parameters = self.hypermodel.space.decode(hyperparameters.values)
+        return combined(number, parameters, done, self.repeats, self.objective)
+
+    def _repeat(
+        self, hyperparameters: keras_tuner.HyperParameters, number: int, repeat: int, done: Sequence[Repeat]
+    ) -> Repeat:
+        self.hypermodel.repeat = repeat
         start = time.perf_counter()
+        epochs = EpochRecorder()
+        pruning = self._pruning(epochs, repeat)
+        weights = BestWeights(self.objective, epochs, self._to_beat(done))
         rows, found, message = epochs.rows, None, None
         try:
             model = self.hypermodel.build(hyperparameters)
-            running = self.folder / RUNNING / f"{number:04d}"
+            args, options, callbacks = self._fit
             training = self.hypermodel.fit(
-                hyperparameters, model, callbacks=[epochs], folder=running, announce=self._told
+                hyperparameters,
+                model,
+                *args,
+                **options,
+                callbacks=[epochs, weights, *callbacks(), *([pruning] if pruning is not None else [])],
+                folder=self._running(number) / f"repeat_{repeat}",
+                announce=self._told,
             )
         except WorkFailedError as error:
             status, message = DIVERGED, str(error)
@@ -134,9 +253,29 @@ class SearchTuner(keras_tuner.Tuner):
                 raise TrialInterruptedError(training.stopped)
             rows = training.history
             found = self.objective.best(rows)
-            status = COMPLETED if found is not None else DIVERGED
-            message = None if found is not None else f"diverged: no epoch has a finite {self.objective.metric}"
+            status, message = _ending(found is not None, pruning, self.objective)
+            weights.save(self._running(number) / BEST_MODEL, lambda: self.hypermodel.to_save(hyperparameters, model))
         value, epoch = found if found is not None else (None, None)
         seconds = round(time.perf_counter() - start, 3)
-        parameters = self.hypermodel.space.decode(hyperparameters.values)
-        return TrialRecord(number, parameters, status, value, epoch, seconds, rows, message)
+        return Repeat(repeat, self.hypermodel.seed(hyperparameters), status, value, epoch, seconds, rows, message)
+
+    def _pruning(self, epochs: EpochRecorder, repeat: int) -> PruneTrial | None:
+        """Of the first repeat only: like is compared with like, and a mean is always one over all seeds."""
+        if self.pruner is None or repeat > 1:
+            return None
+        return PruneTrial(self.pruner, self.objective, epochs, curves(self.records, self.objective))
+
+    def _to_beat(self, done: Sequence[Repeat]) -> float | None:
+        """The value from which on a model is worth keeping: the best trial's, or that of the trial's repeats so far."""
+        if self.repeats > 1:
+            return min((one.value for one in done if one.value is not None), key=self.objective.sortable, default=None)
+        found = best(self.records, self.objective)
+        return found.value if found is not None and found.status == COMPLETED else None
+
+
+def _ending(has_value: bool, pruning: PruneTrial | None, objective: Objective) -> tuple[str, str | None]:
+    if not has_value:
+        return DIVERGED, f"diverged: no epoch has a finite {objective.metric}"
+    if pruning is not None and pruning.reason is not None:
+        return PRUNED, f"pruned: {pruning.reason}"
+    return COMPLETED, None

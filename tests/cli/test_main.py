@@ -1,5 +1,6 @@
 import csv
 import json
+import pathlib
 import shutil
 import signal
 import subprocess
@@ -121,6 +122,23 @@ def test_bad_input_is_one_line_and_exit_code_2(command, arguments, fragment):
     lines = [line for line in err.splitlines() if line]
     assert len(lines) == 1 and lines[0].startswith("kerastrain: "), err
     assert fragment in lines[0], lines[0]
+
+
+def test_search_check_and_dry_run_train_nothing(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = pathlib.Path(__file__).parents[2] / "tuner_configs" / "random_mlp.yaml"
+    code, out, err = command("search", config, "--check")
+    assert (code, len(out)) == (0, 1) and "random_mlp.yaml: valid. random: " in err and "Trial" not in err
+    assert "plan" not in json.loads(out[0])
+    code, out, err = command("search", config, "--dry-run", "--max-trials", 3)
+    (found,) = map(json.loads, out)
+    assert code == 0 and [trial["number"] for trial in found["plan"]] == [1, 2, 3]
+    assert "Trials of random_mlp" in err and "learning_rate" in err
+    assert list(tmp_path.iterdir()) == []
+    broken = tmp_path / "broken.yaml"
+    broken.write_text(config.read_text().replace("type: float", "type: flaot", 1))
+    code, out, err = command("search", broken, "--check")
+    assert (code, out) == (2, []) and f"{broken}:" in err and "Did you mean `float`?" in err
 
 
 @pytest.mark.parametrize(

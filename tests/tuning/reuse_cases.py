@@ -11,7 +11,7 @@ from kerastrain._core.errors import WorkFailedError
 from kerastrain.tuning.hypermodel import RecipeHyperModel
 
 
-class _Values:
+class Values:
     """Stands for a space and its recipes, and for keras-tuner's values: all three are the recipe itself."""
 
     def __init__(self, values=None):
@@ -20,7 +20,7 @@ class _Values:
     def decode(self, values):
         return values
 
-    def fill(self, values):
+    def fill(self, values, repeat=1):
         return recipe(**values)
 
 
@@ -61,12 +61,12 @@ def alone(sections):
 def together(trials):
     """The same of each of `trials`, one after the other by one hypermodel, None where it diverged, and whether it
     re-used a model."""
-    tuned = RecipeHyperModel(_Values(), _Values())
+    tuned = RecipeHyperModel(Values(), Values())
     found, seen = [], []
     for sections in trials:
-        model = tuned.build(_Values(sections))
+        model = tuned.build(Values(sections))
         try:
-            outcome = _outcome(model, tuned.fit(_Values(sections), model))
+            outcome = _outcome(model, tuned.fit(Values(sections), model))
         except WorkFailedError:
             outcome = None
         found.append((outcome, any(model is one for one in seen)))

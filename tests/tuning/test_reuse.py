@@ -1,10 +1,12 @@
 """Trials that share a compiled model come out as fresh ones, bit for bit; what must not be shared is not."""
 
+import keras
 import pytest
-from reuse_cases import alone, assert_as_alone, assert_same, prepared, recipe, together
+from reuse_cases import Values, alone, assert_as_alone, assert_same, prepared, recipe, together
 
 from kerastrain import experiments
 from kerastrain.experiments.movable import has_movable_form
+from kerastrain.tuning.hypermodel import RecipeHyperModel
 from kerastrain.tuning.structure import structure
 
 SGD = {"type": "sgd", "momentum": 0.9, "weight_decay": 1e-3}
@@ -33,6 +35,7 @@ def test_numbers_and_seeds_move_and_the_scores_are_those_of_fresh_builds():
     assert_as_alone([first, second, first], [False, True, True])
 
 
+@pytest.mark.slow
 def test_a_trial_that_diverged_leaves_nothing_behind():
     """Its weights are NaN, and an exception has ended its `fit`."""
     fine = {"optimizer": {"rule": SGD, "learning_rate": 0.05}}
@@ -40,6 +43,24 @@ def test_a_trial_that_diverged_leaves_nothing_behind():
     assert [again for _, again in results] == [False, True]
     assert results[0][0] is None
     assert_same(results[1][0], alone(fine))
+
+
+def test_what_is_kept_of_a_trial_is_its_recipes_own_model(tmp_path):
+    tuned = RecipeHyperModel(Values(), Values())
+    for rate, seed in ((0.2, 3), (0.37, 8)):
+        values = Values({"model": network(rate), "optimizer": {"rule": SGD}, "training": {"seed": seed}})
+        model = tuned.build(values)
+        history = tuned.fit(values, model).history
+    tuned.to_save(values, model).save(tmp_path / "best_model.keras")
+    keras.utils.clear_session()
+    loaded = keras.saving.load_model(tmp_path / "best_model.keras")
+    dropouts = [layer for layer in loaded.layers if "dropout" in layer.name]
+    assert [type(layer) for layer in dropouts] == [keras.layers.Dropout]
+    assert [layer.rate for layer in dropouts] == [0.37]
+    assert loaded.optimizer.hyperparameters["momentum"] == 0.9
+    data = prepared(recipe(**values.values))
+    loss, _ = loaded.evaluate(*data.validation, batch_size=512, verbose=0)
+    assert loss == pytest.approx(history[-1]["val_loss"], rel=1e-6)
 
 
 BASE = {"model": network(0.2), "optimizer": {"rule": SGD, "gradient_transforms": CLIPPED}}

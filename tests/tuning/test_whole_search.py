@@ -34,6 +34,12 @@ def finished(tmp_path_factory):
     return path, result
 
 
+@pytest.fixture(scope="module")
+def best_data(finished):
+    """The data of the best recipe."""
+    return experiments.prepare(experiments.load(finished[1].best_recipe_path))
+
+
 def test_the_result(finished):
     _, result = finished
     assert (result.status, result.ended_by, result.stopped) == ("finished", "max_trials", None)
@@ -49,7 +55,7 @@ def test_the_result(finished):
 def test_the_files(finished):
     _, result = finished
     rows = list(csv.DictReader((result.folder / "trials.csv").open()))
-    assert list(rows[0]) == ["number", "status", "value", "epoch", "seconds", *SPACE]
+    assert list(rows[0]) == ["number", "status", "value", "spread", "epoch", "seconds", *SPACE]
     for row, trial in zip(rows, result.trials, strict=True):
         assert float(row["value"]) == trial.value
         assert float(row["optimizer.learning_rate"]) == trial.parameters["optimizer.learning_rate"]
@@ -61,6 +67,7 @@ def test_the_files(finished):
     assert summary["status"] == "finished"
     assert summary["best"]["value"] == result.best.value
     assert {entry.name for entry in result.folder.iterdir()} == {
+        "best_model.keras",
         "best_recipe.yaml",
         "history.jsonl",
         "keras_tuner",
@@ -68,20 +75,28 @@ def test_the_files(finished):
         "search.yaml",
         "trials.csv",
     }
-    # No weights of any epoch.
-    assert not [path for path in result.folder.rglob("*") if path.suffix in {".h5", ".keras", ".index"}]
+    # No weights of any epoch but the best.
+    kept = [path.name for path in result.folder.rglob("*") if path.suffix in {".h5", ".keras", ".index"}]
+    assert kept == ["best_model.keras"]
 
 
-def test_the_best_recipe_trains_to_the_same_value_bit_for_bit(finished):
+def test_the_best_recipe_trains_to_the_same_value_bit_for_bit(finished, best_data):
     _, result = finished
     recipe = experiments.load(result.best_recipe_path)
     assert recipe.optimizer.learning_rate == result.best.parameters["optimizer.learning_rate"]
     keras.utils.clear_session()
-    data = experiments.prepare(recipe)
-    history = experiments.fit(recipe, experiments.build(recipe, data), data).history
+    history = experiments.fit(recipe, experiments.build(recipe, best_data), best_data).history
     assert min(row["val_loss"] for row in history) == result.best.value
     for mine, theirs in zip(history, result.best.history, strict=True):
         assert {k: v for k, v in mine.items() if k != "seconds"} == {k: v for k, v in theirs.items() if k != "seconds"}
+
+
+def test_the_best_model_is_that_of_the_best_epoch_and_is_tested_once(finished, best_data):
+    _, result = finished
+    model = keras.saving.load_model(result.best_model_path)
+    assert experiments.evaluate(model, best_data, ("val",))["val"]["loss"] == pytest.approx(result.best.value, rel=1e-6)
+    assert result.test == pytest.approx(model.evaluate(*best_data.test, verbose=0, return_dict=True), rel=1e-5)
+    assert json.loads((result.folder / "search.json").read_text())["test"] == result.test
 
 
 def test_a_finished_search_is_returned_without_training(finished, monkeypatch):
@@ -93,7 +108,7 @@ def test_a_finished_search_is_returned_without_training(finished, monkeypatch):
 def test_another_search_is_refused_by_the_names_of_the_fields(finished):
     path, result = finished
     config = tuning.load_config(path)
-    with pytest.raises(RefusedError, match=r"another search. It differs in search.max_trials: 3 -> 2; trials: 3 -> 2"):
+    with pytest.raises(RefusedError, match=r"has 3 trials of this search already. Received: 2 trials."):
         tuning.search(config, max_trials=2, out=result.folder)
     changed = path.with_name("changed.yaml")
     changed.write_text(path.read_text().replace("max: 0.1", "max: 0.2"))
@@ -122,7 +137,7 @@ def test_smoke_is_two_tiny_trials_of_the_shipped_searches(tmp_path):
 
 def test_data_is_loaded_once_and_again_only_for_other_data(tmp_path, monkeypatch, quick):
     loads = []
-    monkeypatch.setattr(experiments, "prepare", lambda recipe: loads.append(recipe.data.train_limit))
+    monkeypatch.setattr(experiments, "prepare", lambda recipe, *loaded: loads.append(recipe.data.train_limit))
     tuning.search(write(tmp_path, SPACE), out=tmp_path / "one")
     assert loads == [128]
     space = {"data.train_limit": {"type": "choice", "values": [64, 96]}, "model.dropout": SPACE["model.dropout"]}
