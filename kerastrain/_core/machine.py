@@ -1,5 +1,6 @@
 """Facts about the machine and the libraries that a result is only comparable with."""
 
+import functools
 import importlib.metadata
 import os
 import pathlib
@@ -29,6 +30,11 @@ def facts() -> dict[str, Any]:
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that a result depends on, those that are installed."""
+    return dict(_versions())
+
+
+@functools.cache
+def _versions() -> dict[str, str]:
     found = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:

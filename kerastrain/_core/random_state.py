@@ -17,8 +17,7 @@ def captured() -> dict[str, Any]:
         "python": {"version": version, "words": np.array(words, np.uint64), "gauss": gauss},
         "numpy": {"kind": kind, "keys": keys, "position": position, "has_gauss": has_gauss, "cached": cached},
     }
-    # Keras makes its generator at the first call that needs it; `tests/core/test_random_state.py` knows its place.
-    generator = _keras("backend.common.global_state").get_global_attribute("global_seed_generator")
+    generator = _generator_of_keras()
     if generator is not None:
         state["keras"] = np.array(keras.ops.convert_to_numpy(generator.state))
     if keras.backend.backend() == "torch":
@@ -26,6 +25,11 @@ def captured() -> dict[str, Any]:
 
         state["torch"] = torch.get_rng_state().numpy()
     return state
+
+
+def has_own_of_keras() -> bool:
+    """Whether anything without a seed of its own has drawn from Keras's generator in this session."""
+    return _generator_of_keras() is not None
 
 
 def restore(state: dict[str, Any]) -> None:
@@ -39,6 +43,11 @@ def restore(state: dict[str, Any]) -> None:
         import torch
 
         torch.set_rng_state(torch.from_numpy(state["torch"]))
+
+
+def _generator_of_keras() -> Any:
+    # Keras makes it at the first call that needs it; `tests/core/test_random_state.py` knows its place.
+    return _keras("backend.common.global_state").get_global_attribute("global_seed_generator")
 
 
 def _keras(name: str) -> Any:

@@ -64,7 +64,8 @@ class ResumableCheckpoint(order.Surrounding):
         announce: is given one line for each thing worth telling. Default: print to stderr.
 
     Attributes: `resumed_from`, the path of the checkpoint, or None; `finished`, whether the training has come to its
-    end, now or in an earlier process; `stopped`, the signal, or None.
+    end, now or in an earlier process; `stopped`, the signal, or None; `described`, None, or a compiled model whose
+    config is to be told in place of that of the trained one, which was put into its state.
 
     Raises:
         InputError: an argument out of range. At the beginning of `fit`: RefusedError for another training or a folder
@@ -120,6 +121,7 @@ class ResumableCheckpoint(order.Surrounding):
             whole_number("keep_last", keep_last),
             whole_number("keep_best", keep_best, minimum=0),
         )
+        self.described: keras.Model | None = None
         self.resumed_from: pathlib.Path | None = None
         self.finished = False
         self.stopped: str | None = None
@@ -145,7 +147,7 @@ class ResumableCheckpoint(order.Surrounding):
                 self.model.optimizer.build(self.model.trainable_variables)
             self._identity = {
                 **training_identity(
-                    self.model,
+                    self.described or self.model,
                     self.data,
                     self.params.get("steps"),
                     keras_training.validation_of_fit(),

@@ -115,13 +115,20 @@ class Batches(EpochBatches):
         labels = self.labels[chosen]
         if self.augmentation is not None:
             images, labels = self.augmentation.apply(images, labels, epoch=self.epoch, batch=index)
-        inputs: Any = images
-        if self._several:
-            inputs = {key: images if key == self.image_key else values[chosen] for key, values in self.inputs.items()}
+        inputs = self._with_images(images, chosen)
         if not self.weighted:
             return inputs, labels
         weight = len(chosen) * self.length / len(self.labels)
         return inputs, labels, np.full(len(chosen), weight, np.float32)
+
+    def rest_of_epoch(self) -> tuple[Any, np.ndarray] | None:
+        """Inputs and labels of the batches from here to the end of the epoch, in one piece; None where more than
+        `batch_size` decides about a batch: `augmentation` or `even`."""
+        if self.augmentation is not None or self.even:
+            return None
+        chosen = self.order[self.bounds[self.step] :]
+        images: Any = self._augmented(self._images[chosen], chosen) if self._images is not None else None
+        return self._with_images(images, chosen), self.labels[chosen]
 
     def _draw(self, epoch: int) -> None:
         samples = len(self.labels)
@@ -151,6 +158,11 @@ class Batches(EpochBatches):
     @property
     def _images(self) -> Any:
         return self.inputs.get(self.image_key) if self._several else self.inputs
+
+    def _with_images(self, images: Any, chosen: np.ndarray) -> Any:
+        if not self._several:
+            return images
+        return {key: images if key == self.image_key else values[chosen] for key, values in self.inputs.items()}
 
     def _augmented(self, images: np.ndarray, chosen: np.ndarray) -> np.ndarray:
         if self.offsets is None and self.flip == "none":

@@ -13,27 +13,40 @@ from kerastrain.experiments.augmentation_parts import AugmentationLayers, mixes_
 from kerastrain.experiments.callback_context import CallbackContext
 from kerastrain.experiments.callback_parts import MOVES_THE_OPTIMIZER, build_callbacks
 from kerastrain.experiments.execution import Execution, choose_execution, choose_precision, policy_name
+from kerastrain.experiments.movable import movable_optimizer
 from kerastrain.experiments.optimizer_parts import build_optimizer
 from kerastrain.experiments.prepare import PreparedData
 from kerastrain.experiments.preprocess_parts import PREPROCESSORS
 from kerastrain.experiments.recipe import Recipe
 from kerastrain.initializers import LSUV
 from kerastrain.topologies import TOPOLOGIES
+from kerastrain.topologies import rates_in_variables as rates_module
 
 _ADAPTED_ON = 512
 
 
-def build(recipe: Recipe, data: PreparedData) -> keras.Model:
+def build(
+    recipe: Recipe, data: PreparedData, *, movable: bool = False, rates_in_variables: bool | None = None
+) -> keras.Model:
     """A fresh compiled model; every weight and every random stream in it follows from `training.seed`.
+
+    Args:
+        recipe: what to do.
+        data: as `prepare` gives it.
+        movable: whether its numbers are in variables, where `movable.has_movable_form` says that this changes nothing.
+        rates_in_variables: whether its dropout rates are; None for as `movable` says.
 
     Raises:
         InputError: the topology or the optimizer cannot be made from the recipe's arguments.
     """
-    model, _ = build_for_execution(recipe, data)
+    rates = movable if rates_in_variables is None else rates_in_variables
+    model, _ = build_for_execution(recipe, data, movable=movable, rates=rates)
     return model
 
 
-def build_for_execution(recipe: Recipe, data: PreparedData) -> tuple[keras.Model, Execution]:
+def build_for_execution(
+    recipe: Recipe, data: PreparedData, *, movable: bool = False, rates: bool = False
+) -> tuple[keras.Model, Execution]:
     """The compiled model of `build`, and how it will be executed."""
     training = recipe.training
     keras.utils.set_random_seed(training.seed)
@@ -41,27 +54,29 @@ def build_for_execution(recipe: Recipe, data: PreparedData) -> tuple[keras.Model
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy_name(precision[0]))
     try:
-        model = TOPOLOGIES.create(
-            recipe.model,
-            input_shape=data.input_shape,
-            classes=len(data.class_names),
-            preprocessing=PREPROCESSORS.create(recipe.data.preprocess, images=data.images),
-            seed=training.seed,
-            **_extra_inputs(data),
-        )
+        with rates_module.rates_in_variables(rates):
+            model = TOPOLOGIES.create(
+                recipe.model,
+                input_shape=data.input_shape,
+                classes=len(data.class_names),
+                preprocessing=PREPROCESSORS.create(recipe.data.preprocess, images=data.images),
+                seed=training.seed,
+                **_extra_inputs(data),
+            )
     finally:
         keras.config.set_dtype_policy(before)
     batches = training_batches(recipe, data)
     _adapt_initializers(model, data)
     accumulated = _accumulated(recipe, batches)
+    section = recipe.optimizer.model_dump()
     optimizer = build_optimizer(
-        recipe.optimizer.model_dump(),
+        movable_optimizer(section) if movable else section,
         steps=updates_in_an_epoch(recipe, batches),
         epochs=training.epochs,
         accumulation=accumulated if accumulated > 1 else None,
         batches=len(batches),
         model=model,
-        composed=any(item["type"] in MOVES_THE_OPTIMIZER for item in recipe.callbacks),
+        composed=movable or any(item["type"] in MOVES_THE_OPTIMIZER for item in recipe.callbacks),
     )
     execution = choose_execution(
         model,

@@ -82,18 +82,23 @@ def choose_execution(
     reasons = [precision[1]]
     per_execution, reason = _steps_per_execution(model, steps, batch_size, asked_steps, backend, device)
     reasons.append(reason)
-    if asked_jit != "auto":
-        jit, reason = bool(asked_jit), f"jit {'on' if asked_jit else 'off'}: asked for"
-    elif backend == "jax":
-        jit, reason = True, "jit on: JAX needs it"
-    elif backend == "tensorflow" and device is not None:
-        jit, reason = True, "jit on: XLA fuses on the accelerator"
-    elif backend == "tensorflow":
-        jit, reason = False, "jit off: TensorFlow without XLA is faster on this device"
-    else:
-        jit, reason = False, f"jit off: {backend} runs eagerly unless asked to compile"
+    jit, reason = choose_jit(asked_jit)
     reasons.append(reason)
     return Execution(backend, device or "cpu", precision[0], per_execution, jit, tuple(reasons))
+
+
+def choose_jit(asked: Any) -> tuple[bool, str]:
+    """Whether to compile by XLA, `"auto"` or a boolean being asked for, and the reason."""
+    backend = keras.backend.backend()
+    if asked != "auto":
+        return bool(asked), f"jit {'on' if asked else 'off'}: asked for"
+    if backend == "jax":
+        return True, "jit on: JAX needs it"
+    if backend != "tensorflow":
+        return False, f"jit off: {backend} runs eagerly unless asked to compile"
+    if accelerator.device_name() is not None:
+        return True, "jit on: XLA fuses on the accelerator"
+    return False, "jit off: TensorFlow without XLA is faster on this device"
 
 
 def multiply_adds(model: keras.Model) -> int:

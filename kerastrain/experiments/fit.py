@@ -12,7 +12,7 @@ from typing import Any
 
 import keras
 
-from kerastrain._core import atomic_files
+from kerastrain._core import atomic_files, small_data
 from kerastrain._core.errors import WorkFailedError
 from kerastrain.callbacks import EarlyStopping, ResumableCheckpoint, StatefulCallback
 from kerastrain.experiments.build import callback_context, training_batches
@@ -120,6 +120,7 @@ def fit(
     folder: pathlib.Path | None = None,
     announce: Callable[[str], None] | None = None,
     checkpoint: Mapping[str, Any] | None = None,
+    described: keras.Model | None = None,
 ) -> Training:
     """Train a model made by `build` for the recipe's epochs.
 
@@ -132,6 +133,8 @@ def fit(
             then the training cannot be resumed.
         announce: is given one line for each thing worth telling.
         checkpoint: arguments of the callback `resumable_checkpoint`, where the recipe has none.
+        described: the model that a checkpoint is of, where `model` is one of its structure that was trained before and
+            put into its state.
 
     Raises:
         WorkFailedError: the training loss is not finite, or a divergence guard gives up.
@@ -141,6 +144,8 @@ def fit(
     own = build_callbacks(recipe.callbacks, context, checkpoint)
     interruption = Interruption()
     saving = next((one for one in own if isinstance(one, ResumableCheckpoint)), None)
+    if saving is not None:
+        saving.described = described
 
     def stopped() -> str | None:
         return interruption.name if saving is None else saving.stopped
@@ -151,9 +156,9 @@ def fit(
         everything.append(StopWhenInterrupted(interruption))
     with interruption.listening() if saving is None else contextlib.closing(saving):
         model.fit(
-            batches,
+            small_data.prepared_for_fit(batches),
             epochs=recipe.training.epochs,
-            validation_data=data.validation,
+            validation_data=data.validation_batches,
             validation_batch_size=EVALUATION_BATCH,
             callbacks=everything,
             shuffle=False,

@@ -19,6 +19,7 @@ from kerastrain._core.errors import InputError
 from kerastrain._core.registry import Registry, component
 from kerastrain.initializers import Dirac
 from kerastrain.layers import DropConnect
+from kerastrain.topologies.rates_in_variables import with_rate_in_variable
 from kerastrain.topologies.seeds import derived_seed
 
 ACTIVATIONS = Registry("activation")
@@ -87,7 +88,7 @@ def dropout(value: Dropout, name: str, seed: int | None = None, *, spatial: bool
     """A new dropout layer called `name`; None for None. `spatial` says whether its input is a stack of feature maps."""
     if value is None or is_drop_connect(value):
         return None
-    layer = _made(DROPOUTS, value, name=name, seed=derived_seed(seed, name))
+    layer = with_rate_in_variable(_made(DROPOUTS, value, name=name, seed=derived_seed(seed, name)))
     expected = getattr(layer.input_spec, "ndim", None)
     if expected is not None and expected != (4 if spatial else 2):
         raise InputError(

@@ -2,6 +2,7 @@
 
 import math
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -42,10 +43,10 @@ class BestWeights(StatefulCallback):
         if not math.isnan(value) and self.objective.sortable(value) < self.objective.sortable(bar):
             self.value, self.state = value, copied(training_variables(self.model))
 
-    def save(self, model: keras.Model, path: pathlib.Path) -> None:
-        """Put the model back to its best epoch, and write it, whole or not at all."""
+    def save(self, path: pathlib.Path, to_save: Callable[[], keras.Model]) -> None:
+        """Put the model back to its best epoch, and write what `to_save` makes of it, whole or not at all."""
         if self.state is None:
             return
-        put_back(training_variables(model), self.state)
+        put_back(training_variables(self.model), self.state)
         with atomic_files.replacing(path) as temporary:
-            model.save(temporary)
+            to_save().save(temporary)

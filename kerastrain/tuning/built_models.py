@@ -143,6 +143,7 @@ class BuiltModels(keras_tuner.HyperModel):
 
     def build(self, hp: keras_tuner.HyperParameters) -> keras.Model:
         """A fresh compiled model of the values in `hp`. Raises InputError when the function returns something else."""
+        keras.utils.clear_session()
         return self._built(self._trial(hp))[0]
 
     def _built(self, trial: BuiltTrial) -> tuple[keras.Model, _Asked]:
@@ -178,6 +179,10 @@ class BuiltModels(keras_tuner.HyperModel):
             model.fit(*args, callbacks=[*callbacks, StopWhenInterrupted(interruption)], **kwargs)
         rows = next(one.rows for one in callbacks if isinstance(one, EpochRecorder))
         return experiments.Training(rows, 0.0, 0.0, interruption.name)
+
+    def to_save(self, hp: keras_tuner.HyperParameters, model: keras.Model) -> keras.Model:
+        """The trained model, which is its trial's own."""
+        return model
 
     # Before and after the trials.
 

@@ -229,7 +229,6 @@ class SearchTuner(keras_tuner.Tuner):
     def _repeat(
         self, hyperparameters: keras_tuner.HyperParameters, number: int, repeat: int, done: Sequence[Repeat]
     ) -> Repeat:
-        keras.utils.clear_session()
         self.hypermodel.repeat = repeat
         start = time.perf_counter()
         epochs = EpochRecorder()
@@ -260,7 +259,7 @@ class SearchTuner(keras_tuner.Tuner):
             rows = training.history
             found = self.objective.best(rows)
             status, message = _ending(found is not None, pruning, self.objective)
-            weights.save(model, self._running(number) / BEST_MODEL)
+            weights.save(self._running(number) / BEST_MODEL, lambda: self.hypermodel.to_save(hyperparameters, model))
         value, epoch = found if found is not None else (None, None)
         seconds = round(time.perf_counter() - start, 3)
         return Repeat(repeat, self.hypermodel.seed(hyperparameters), status, value, epoch, seconds, rows, message)

@@ -6,6 +6,7 @@ import types
 import pytest
 
 from kerastrain import experiments
+from kerastrain.tuning import hypermodel
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +26,8 @@ def quick(monkeypatch):
         return experiments.Training(callbacks[0].rows, 0.1, 1.0, None)
 
     monkeypatch.setattr(experiments, "prepare", lambda recipe, *loaded: None)
-    monkeypatch.setattr(experiments, "build", lambda recipe, data: None)
+    monkeypatch.setattr(experiments, "build", lambda recipe, data, **options: None)
+    monkeypatch.setattr(hypermodel, "structure", lambda recipe, model, movable: None)
     monkeypatch.setattr(experiments, "fit", fit)
 
 
@@ -57,7 +59,9 @@ def told(monkeypatch):
         return experiments.Training(callbacks[0].rows, 0.1, 1.0, None)
 
     monkeypatch.setattr(experiments, "prepare", lambda recipe, *loaded: None)
-    monkeypatch.setattr(experiments, "build", lambda recipe, data: Model())
+    monkeypatch.setattr(experiments, "build", lambda recipe, data, **options: Model())
+    monkeypatch.setattr(hypermodel, "structure", lambda recipe, model, movable: None)
+    monkeypatch.setattr(hypermodel, "put_into", lambda source, target: True)
     # The function of that name hides the module.
     searching = importlib.import_module("kerastrain.tuning.search")
     monkeypatch.setattr(searching, "test_scores", lambda hypermodel, found, path: {"loss": 0.5})

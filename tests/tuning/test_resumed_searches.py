@@ -9,7 +9,7 @@ from small_searches import RATE, write
 from kerastrain import experiments, tuning
 from kerastrain._core import yaml_document
 from kerastrain._core.errors import RefusedError
-from kerastrain.callbacks import StatefulCallback
+from kerastrain.callbacks import ResumableCheckpoint, StatefulCallback
 
 SPACE = {**RATE, "model.activation": {"type": "choice", "values": ["relu", "tanh"]}}
 GRID = {
@@ -173,3 +173,30 @@ def test_the_file_of_the_search_is_that_of_its_beginning(tmp_path, power):
     tuning.search(path, out=tmp_path / "out")
     assert (tmp_path / "out" / "search.yaml").read_text() == before
     assert yaml_document.read(tmp_path / "out" / "search.yaml").data["name"] == "tiny_search"
+
+
+@pytest.mark.slow
+def test_a_trial_of_a_re_used_model_goes_on_from_its_checkpoint_in_another_process(tmp_path, power):
+    """The config of the model that is trained there is that of an earlier trial, and the checkpoint's is this one's."""
+    path = write(
+        tmp_path,
+        {
+            "optimizer.learning_rate": {"type": "float", "values": [0.01, 0.1]},
+            "model.dropout.rate": {"type": "float", "values": [0.1, 0.3]},
+        },
+        search={"strategy": "grid", "max_trials": 4},
+    )
+    recipe = path.parent / "tiny.yaml"
+    recipe.write_text(recipe.read_text().replace("layers: [4]", "layers: [4], dropout: 0.2"))
+    whole = tuning.search(path, out=tmp_path / "whole")
+    often = {"every_epochs": None, "every_steps": 1}
+    power(trial=3, steps=2, checkpoint=often)  # both steps of an epoch are one execution: in the second epoch
+    first = tuning.search(path, out=tmp_path / "cut")
+    assert len(first.trials) == 2
+    said = []
+    power(checkpoint=often)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ResumableCheckpoint, "_tell_resumed", lambda self, found, about: said.append(about["epoch"]))
+        result = tuning.search(path, out=tmp_path / "cut")
+    assert said == [1]
+    assert content(result) == content(whole)

@@ -23,7 +23,7 @@ def test_when_nothing_has_a_value_the_search_has_failed(tmp_path):
 def test_a_failed_trial_is_recorded_and_three_in_a_row_end_the_search(tmp_path, monkeypatch, quick):
     calls = []
 
-    def failing(recipe, data):
+    def failing(recipe, data, **options):
         calls.append(recipe)
         if len(calls) != 2:
             raise MemoryError("no room\nfor it")
