@@ -23,7 +23,7 @@ def report(
     out: Annotated[pathlib.Path | None, typer.Option(help="The file; report.html in the search by default.")] = None,
     verbose: Verbose = False,
 ) -> None:
-    """Write a search's report.html, also of one that is still running."""
+    """Write a search's report.html, whatever state it is in."""
     path = _tuning(verbose).report(search, out)
     _say(f"Report: {path}")
     typer.echo(json.dumps({"search": str(search), "report": str(path)}))
@@ -34,7 +34,7 @@ def compare(
     out: Annotated[pathlib.Path, typer.Option(help="The figure.")] = pathlib.Path("comparison.png"),
     verbose: Verbose = False,
 ) -> None:
-    """Searches beside each other: best value, trials, time, test set."""
+    """Put searches beside each other: a table and a figure."""
     tuning = _tuning(verbose)
     result = tuning.compare(searches, out)
     from kerastrain.tuning.comparison import comparison_table
@@ -52,7 +52,7 @@ def ensemble(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Train all of them again.")] = False,
     verbose: Verbose = False,
 ) -> None:
-    """The best trials of a search as one voting model."""
+    """Make one voting model of a search's best trials."""
     tuning = _tuning(verbose)
     from rich.console import Console
 

@@ -146,7 +146,7 @@ def test_help_fits_80_columns(command, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     code, out, _ = command("--help")
     commands = out[out.index("Commands:") + 1 :]
-    assert code == 0 and len(commands) == 7
+    assert code == 0 and len(commands) == 10
     assert all(len(line) <= 80 and line.endswith(".") and not line.endswith("...") for line in commands), commands
 
 
