@@ -59,7 +59,8 @@ def lines(error: pydantic.ValidationError, document: Document, model: type[pydan
         message = explained(item)
         key = render(location)
         found.setdefault(
-            key, (document.line(location), f"{document.where(location)}: {f'`{key}`: ' if key else ''}{message}")
+            key,
+            (document.line(location), _one_line(f"{document.where(location)}: {f'`{key}`: ' if key else ''}{message}")),
         )
     return [text for _, text in sorted(found.values(), key=lambda pair: pair[0])]
 
@@ -125,6 +126,11 @@ def explained(item: dict[str, Any]) -> str:
         return f"expected {_EXPECTED[kind]}.{received}"
     text = item["msg"].removeprefix("Value error, ").rstrip(".")
     return f"{text}.{received if 'input' in item and 'Received:' not in text else ''}"
+
+
+def _one_line(text: str) -> str:
+    """What a key or a value has of line ends and other controls, escaped."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
 def _known(model: type[pydantic.BaseModel], location: Location) -> list[str]:

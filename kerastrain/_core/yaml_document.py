@@ -37,7 +37,8 @@ class Document:
     def where(self, location: Location) -> str:
         """`file:line` of the nearest place at or above `location`; what set it, when that was not the file."""
         for place, label in self.overrides.items():
-            if location[: len(place)] == place:
+            made = location not in self.lines and place[: len(location)] == location  # On the way to what was set.
+            if location[: len(place)] == place or made:
                 return label
         line = self.line(location)
         return f"{self.source}:{line}" if line else self.source

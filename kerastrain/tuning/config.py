@@ -67,6 +67,7 @@ class SearchConfig(_Section):
         repeats: how often each point is trained, from seeds that are the same for every point: the recipe's
             `training.seed`, that plus 1, and so on. The value of a point is the mean.
         pruner: which trials end early, such as `{type: median, startup_trials: 8, warmup_epochs: 5}`; none by default.
+        set: dotted path into the recipe -> value, the same for every trial.
         space: dotted path into the recipe -> `{type: float | int | choice | bool, ...}`; with `[i]` and `repeat` for
             the elements of a list; or a name -> `{type: variants, ...}`.
     """
@@ -79,6 +80,7 @@ class SearchConfig(_Section):
     budget: Budget = Budget()
     repeats: Annotated[int, Field(ge=1, le=1000)] = 1
     pruner: Annotated[dict[str, Any], pydantic.PlainValidator(PRUNERS.validate)] | None = None
+    set_: dict[str, Any] = Field({}, alias="set")
     space: Annotated[dict[str, Annotated[Parameter, pydantic.PlainValidator(parameter)]], Field(max_length=100)] = {}
     _source: yaml_document.Document | None = pydantic.PrivateAttr(None)
 
@@ -91,10 +93,25 @@ class SearchConfig(_Section):
                 _check_variants(space, path, item)
         return space
 
+    @pydantic.field_validator("set_")
+    @classmethod
+    def _are_keys(cls, settings: dict[str, Any]) -> dict[str, Any]:
+        for path in settings:
+            try:
+                dotted_path.parse(path)
+            except InputError as error:
+                raise problem((path,), str(error).rstrip(".")) from None
+        return settings
+
     @pydantic.model_validator(mode="after")
     def _fits_together(self) -> Self:
         if self.recipe is not None and not self.objective.is_known:
             raise self.objective.unknown(("objective", "metric"))
+        for path in self.set_:
+            for place in places_of(self.space, path):
+                raise problem(("set", path), f"`space.{place[0]}` sets it; drop one of the two")
+        if self.budget.epochs is not None and "training.epochs" in self.set_:
+            raise problem(("set", "training.epochs"), "`budget.epochs` sets it; drop one of the two")
         for place in places_of(self.space, "training.epochs") if self.budget.epochs is not None else ():
             raise problem(("space", *place), "`budget.epochs` sets it for every trial; drop one of the two")
         for place in places_of(self.space, "training.seed") if self.repeats > 1 else ():

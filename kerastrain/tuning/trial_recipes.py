@@ -24,6 +24,7 @@ class TrialRecipes:
     variants: key of the space -> name of the variant -> dotted path -> value.
     lists: dotted path of a list -> its elements in the recipe, and its length or the key of the space that says it.
     names: keys of the space that the recipe does not have, which only say the length of a list.
+    labels: dotted path of `fixed` -> what messages call the place that it comes from.
     smoke: make every recipe tiny.
     """
 
@@ -34,6 +35,7 @@ class TrialRecipes:
     variants: Mapping[str, Mapping[str, Mapping[str, Any]]]
     lists: Mapping[str, tuple[list[Any], str | int]] = dataclasses.field(default_factory=dict)
     names: frozenset[str] = frozenset()
+    labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
     smoke: bool = False
 
     def fill(self, chosen: Mapping[str, Any], repeat: int = 1) -> experiments.Recipe:
@@ -76,7 +78,7 @@ class TrialRecipes:
         return {path: found[path] for path in sorted(found, key=lambda path: len(dotted_path.parse(path)))}
 
     def _full_size(self, chosen: Mapping[str, Any]) -> experiments.Recipe:
-        return experiments.from_document(self.document, {**self.fixed, **self.overrides(chosen)})
+        return experiments.from_document(self.document, {**self.fixed, **self.overrides(chosen)}, self.labels)
 
 
 def trial_recipes(config: SearchConfig, *, data: str | None = None, smoke: bool = False) -> TrialRecipes:
@@ -85,16 +87,18 @@ def trial_recipes(config: SearchConfig, *, data: str | None = None, smoke: bool 
     Raises:
         InputError: there is no such recipe, or something else sets the same key.
     """
-    fixed: dict[str, Any] = {}
+    fixed: dict[str, Any] = dict(config.set_)
+    labels = {path: config.source.where(("set", path)) for path in config.set_}
     if config.budget.epochs is not None:
         fixed["training.epochs"] = config.budget.epochs
     if data is not None:
         for place in places_of(config.space, "data.name"):
             where = config.source.where(("space", *place))
             raise InputError(f"{where}: `data.name`: --data sets it for every trial; drop one of the two.")
+        labels.pop("data.name", None)
         fixed["data.name"] = data
     variants = {key: item.values for key, item in config.space.items() if isinstance(item, VariantsParameter)}
-    plain = TrialRecipes(yaml_document.read(_file(config)), fixed, variants, smoke=smoke)
+    plain = TrialRecipes(yaml_document.read(_file(config)), fixed, variants, labels=labels, smoke=smoke)
     lengths = config.written().lists
     if not lengths:
         return plain
@@ -150,7 +154,7 @@ def _file(config: SearchConfig) -> pathlib.Path:
 
 def _elements(config: SearchConfig, written: Any, base: dict[str, Any], path: str) -> list[Any]:
     """The elements of a list of the recipe, as it is written or by default."""
-    for data in (written, base):
+    for data in (written, base) if path not in config.set_ else (base,):
         try:
             found = dotted_path.lookup(data, path)
         except KeyError:

@@ -49,6 +49,11 @@ HEADS = [
         "it waits for 5 completed trials. Received: 2",
     ),
     ("budget: {epochs: 1}", "pruner: asha\nbudget: {epochs: 1}", "search.yaml:6: `pruner`", "at most 1 epochs a trial"),
+    ("budget:", "set: {training.epochs: 2}\nbudget:", "search.yaml:6: `set.training.epochs`", "drop one of the two"),
+    ("budget:", "set: {optimizer.learning_rate: 2}\nbudget:", "search.yaml:6: `set.optimizer", "drop one of the two"),
+    ("budget:", "set: {model.layesr: [2]}\nbudget:", "search.yaml:6: `model.layesr`", "Did you mean `layers`?"),
+    ("budget:", "set: {optmizer.rule: adam}\nbudget:", "search.yaml:6: `optmizer`", "Did you mean `optimizer`?"),
+    ("budget:", "set: {model..layers: [2]}\nbudget:", "search.yaml:6: `set.model..layers`", "is not a dotted path"),
     ("recipe: tiny.yaml", "recipe: residal", "search.yaml:3: `recipe`", "Did you mean `residual`?"),
     ("schema: 1", "schema: 2", "search.yaml:1: `schema`", "expected 1. Received: 2"),
     ("name: lines", "name: a/b", "search.yaml:2: `name`", '"a/b"'),
@@ -208,6 +213,16 @@ def test_wall_clock(tmp_path, written, seconds):
     assert config.budget.wall_clock_seconds == seconds
 
 
+def test_set_is_the_same_in_every_trial(tmp_path):
+    found = plan(tuning.load_config(write(tmp_path, set={"model.layers": [8, 6], "training.epochs": 7})))
+    recipes = [found.recipes.fill(trial) for trial in found.trials]
+    assert {recipe.training.epochs for recipe in recipes} == {7} and found.epochs == (7, 7, 7)
+    assert [[layer["units"] for layer in recipe.model["layers"]] for recipe in recipes] == [[8, 6]] * 3
+    space = {"model.layers[i].dropout": {"type": "float", "values": [0.5], "repeat": 3}}
+    found = plan(tuning.load_config(write(tmp_path, space, set={"model.layers": [8, 6]})))
+    assert [layer["units"] for layer in found.recipes.fill(found.trials[0]).model["layers"]] == [8, 6, 6]
+
+
 def test_plain_data_reads_back_to_an_equal_config(tmp_path):
     space = {
         **RATE,
@@ -221,5 +236,6 @@ def test_plain_data_reads_back_to_an_equal_config(tmp_path):
 
 
 def test_shipped_searches_are_valid():
-    for name, trials in (("random_mlp", 10), ("grid_residual", 6)):
+    counts = {"random_mlp": 40, "grid_residual": 6, "grid_vanishing": 18, "random_residual": 24, "random_convnet": 20}
+    for name, trials in counts.items():
         assert len(plan(tuning.load_config(f"tuner_configs/{name}.yaml"), data="synthetic").trials) == trials
