@@ -11,7 +11,7 @@ row also come with one of three activations, so with three structures. Contender
 - fresh: kerastrain without re-use of compiled models.
 - kerastrain: as it comes. Nothing is pruned.
 
-Each contender runs once unmeasured on two trials.
+All run once unmeasured before.
 """
 
 import argparse

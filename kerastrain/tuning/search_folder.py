@@ -38,6 +38,7 @@ class SearchFolder:
         self.path = path
         self.plan = plan
         self.data: str | None = None  # The fingerprint of the data.
+        self._best: int | None = None  # The trial whose recipe is written.
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -108,9 +109,10 @@ class SearchFolder:
         """All files, as they stand after `records`."""
         paths = self.plan.space.parameters
         found = best(records, self.plan.config.objective)
-        if found is not None:
+        if found is not None and found.number != self._best:
             recipe = self.plan.recipes.fill(found.parameters, found.best_repeat)
             atomic_files.write_text(self.path / self.plan.recipes.best_file, recipe.to_yaml())
+            self._best = found.number
         atomic_files.write_text(self.path / TRIALS, table_csv(records, paths))
         atomic_files.write_text(self.path / HISTORY, history_lines(records))
         summary = {

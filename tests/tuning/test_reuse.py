@@ -36,6 +36,15 @@ def test_numbers_and_seeds_move_and_the_scores_are_those_of_fresh_builds():
 
 
 @pytest.mark.slow
+@pytest.mark.backend
+def test_rates_and_seeds_move_on_every_backend():
+    first = {"model": network(0.2), "optimizer": {"gradient_transforms": CLIPPED, "learning_rate": 0.05}}
+    second = {**first, "optimizer": {**first["optimizer"], "learning_rate": 0.01}, "training": {"seed": 8}}
+    compiled = keras.backend.backend() != "torch"
+    assert_as_alone([first, second, first], [False, compiled, compiled])
+
+
+@pytest.mark.slow
 def test_a_trial_that_diverged_leaves_nothing_behind():
     """Its weights are NaN, and an exception has ended its `fit`."""
     fine = {"optimizer": {"rule": SGD, "learning_rate": 0.05}}
