@@ -105,6 +105,7 @@ def test_training_moves_every_weight_and_save_and_load_keep_the_outputs(name, tm
     ]
 
 
+@pytest.mark.slow
 def test_saved_models_load_in_plain_keras(tmp_path):
     script = """
 import json, sys
