@@ -1,6 +1,7 @@
 """Who executes a trial: a keras-tuner tuner that trains it once, whole, and keeps every epoch."""
 
 import contextlib
+import math
 import pathlib
 import shutil
 import time
@@ -183,7 +184,8 @@ class SearchTuner(keras_tuner.Tuner):
             raise
         self._ended.append(record)
         if record.status == FAILED:
-            raise keras_tuner.errors.FailedTrialError(record.message)
+            # The engine counts NaN as a failure too; for an error of its own it would print a traceback.
+            return {self.objective.metric: math.nan}
         return {self.objective.metric: self.objective.worst if record.value is None else record.value}
 
     def on_trial_end(self, trial: Any) -> None:
