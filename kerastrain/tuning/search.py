@@ -5,6 +5,7 @@ import pathlib
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
@@ -222,7 +223,8 @@ class _Run:
     def _search(self, tuner: SearchTuner) -> str:
         try:
             # Standard output is for the result alone, whatever keras-tuner has to say.
-            with contextlib.redirect_stdout(sys.stderr):
+            with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "All-NaN axis", RuntimeWarning)  # Of a failed trial, in the engine.
                 tuner.oracle.verbose = 0
                 tuner.search()
         except TrialInterruptedError as error:

@@ -1,6 +1,7 @@
 """Who executes a trial: a keras-tuner tuner that trains it once, whole, and keeps every epoch."""
 
 import contextlib
+import math
 import pathlib
 import shutil
 import time
@@ -119,6 +120,7 @@ class SearchTuner(keras_tuner.Tuner):
         self.spent: str | None = None  # Which budget is.
         self.records: list[TrialRecord] = []
         self._ended: list[TrialRecord] = []
+        self._broken: Exception | None = None
         self._fit: tuple[tuple[Any, ...], dict[str, Any], Callable[[], Any]] = ((), {}, list)
 
     @property
@@ -158,7 +160,7 @@ class SearchTuner(keras_tuner.Tuner):
             self.oracle.start_order.append(name)
             self.oracle.end_order.append(name)
             self.records.append(record)
-        self._tidy_up()
+        self._tidy_up(self.records)
 
     def pre_create_trial(self) -> None:
         """Stop when a budget is spent."""
@@ -179,28 +181,35 @@ class SearchTuner(keras_tuner.Tuner):
                 f"of one is wrong in the next. Received: {callbacks!r}."
             )
         self._fit = (args, kwargs, callbacks or list)
-        record = self._trained(trial.hyperparameters, len(self.oracle.trials))
+        try:
+            record = self._trained(trial.hyperparameters, len(self.oracle.trials))
+        except Exception as error:
+            self._broken = error
+            raise
         self._ended.append(record)
         if record.status == FAILED:
-            raise keras_tuner.errors.FailedTrialError(record.message)
+            # The engine counts NaN as a failure too; for an error of its own it would print a traceback.
+            return {self.objective.metric: math.nan}
         return {self.objective.metric: self.objective.worst if record.value is None else record.value}
 
     def on_trial_end(self, trial: Any) -> None:
         """Hand the record on. Here, since keras-tuner takes an error raised in `run_trial` for the trial's own."""
+        if self._broken is not None:
+            raise self._broken  # A full disk, say, which is no trial's failure.
         record = self._ended.pop()
         self.records.append(record)
         self.on_trial(record)
         # Not before it is recorded: killed in between, it goes on from its end.
-        self._tidy_up()
+        self._tidy_up([record])
         super().on_trial_end(trial)
 
-    def _tidy_up(self) -> None:
-        """Keep the model of the best trial, and nothing else of those that are recorded."""
+    def _tidy_up(self, recorded: Sequence[TrialRecord]) -> None:
+        """Of trials that are recorded keep the model of the best one, and nothing else."""
         found = best(self.records, self.objective)
         candidate = None if found is None else self._running(found.number) / BEST_MODEL
         if candidate is not None and candidate.exists():
             candidate.replace(self.folder / BEST_MODEL)
-        for record in self.records:
+        for record in recorded:
             shutil.rmtree(self._running(record.number), ignore_errors=True)
         with contextlib.suppress(OSError):  # It is not there, or another trial is running.
             (self.folder / RUNNING).rmdir()

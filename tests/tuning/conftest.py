@@ -45,6 +45,8 @@ def told(monkeypatch):
             told.saved.append(told.begun[-1])
             path.write_text(told.begun[-1].to_yaml())
 
+    told.Model = Model
+
     def fit(recipe, model, data, callbacks, **options):
         told.begun.append(recipe)
         for callback in callbacks:
