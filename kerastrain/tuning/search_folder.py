@@ -16,12 +16,13 @@ from kerastrain.tuning.built_models import BuiltModels
 from kerastrain.tuning.objective import Objective
 from kerastrain.tuning.planning import Plan
 from kerastrain.tuning.records import SearchResult, TrialRecord, best, history_lines, recorded, table_csv
+from kerastrain.tuning.shared_data import FOLDER
 from kerastrain.tuning.trial_recipes import TrialRecipes
 
 CONFIG, SUMMARY, TRIALS, HISTORY = "search.yaml", "search.json", "trials.csv", "history.jsonl"
 BEST_RECIPE, BEST_PARAMETERS = TrialRecipes.best_file, BuiltModels.best_file
 BEST_MODEL, ENGINE, RUNNING = "best_model.keras", "keras_tuner", "running_trial"
-_OURS = (SUMMARY, TRIALS, HISTORY, BEST_RECIPE, BEST_PARAMETERS, BEST_MODEL, ENGINE, RUNNING, CONFIG)
+_OURS = (SUMMARY, TRIALS, HISTORY, BEST_RECIPE, BEST_PARAMETERS, BEST_MODEL, ENGINE, RUNNING, FOLDER, CONFIG)
 
 
 class SearchFolder:
