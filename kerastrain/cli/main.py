@@ -110,6 +110,7 @@ def search(
     smoke: Smoke = False,
     check: Annotated[bool, typer.Option("--check", help="Is the file right? Nothing is trained.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the trials. Nothing is trained.")] = False,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that train; each has its share of the cores.")] = 1,
     verbose: Verbose = False,
 ) -> None:
     """Search hyperparameters, and write the best recipe."""
@@ -119,7 +120,9 @@ def search(
     if check or dry_run:
         finish(tuning.dry_run(config, data=data, max_trials=max_trials, smoke=smoke, trials=dry_run))
         return
-    result = tuning.search(config, data=data, max_trials=max_trials, out=out, smoke=smoke, overwrite=overwrite)
+    result = tuning.search(
+        config, data=data, max_trials=max_trials, out=out, smoke=smoke, overwrite=overwrite, workers=workers
+    )
     finish(result.summary(), result.stopped)
 
 

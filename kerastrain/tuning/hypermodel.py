@@ -54,6 +54,7 @@ class RecipeHyperModel(keras_tuner.HyperModel):
         self._compiled = CompiledModels(reuse if keras.backend.backend() != "torch" else 0)
         self._built: _Built | None = None
         self._loaded: dict[str, Any] = {}
+        self.keeps_loaded = False  # Whether other splits of the data will be asked for.
         self._prepared: tuple[tuple[Any, ...], experiments.PreparedData] | None = None
 
     def declare_hyperparameters(self, hp: keras_tuner.HyperParameters) -> None:
@@ -133,12 +134,27 @@ class RecipeHyperModel(keras_tuner.HyperModel):
 
     def data(self, recipe: experiments.Recipe) -> experiments.PreparedData:
         """The data of a recipe."""
-        source, form = recipe.data, topologies.DATA_FORMS[recipe.model["topology"]]
-        mixing = experiments.mixes_labels(source.augment.layers)
-        key = (source.name, source.validation, source.train_limit, form, mixing, recipe.training.seed)
+        key = self.data_key(recipe)
         if self._prepared is None or self._prepared[0] != key:
             self._prepared = None  # Lets the old data go before the new is loaded.
             # Repeats have seeds of their own, and so splits of their own; their data is read from the disk once.
-            kept = (self._loaded,) if self.repeat > 1 or self._loaded else ()
+            kept = (self._loaded,) if self.keeps_loaded or self.repeat > 1 or self._loaded else ()
             self._prepared = (key, experiments.prepare(recipe, *kept))
         return self._prepared[1]
+
+    def data_key(self, recipe: experiments.Recipe) -> tuple[Any, ...]:
+        """What two recipes of the same data share."""
+        source, form = recipe.data, topologies.DATA_FORMS[recipe.model["topology"]]
+        mixing = experiments.mixes_labels(source.augment.layers)
+        return (source.name, source.validation, source.train_limit, form, mixing, recipe.training.seed)
+
+    def shared(self) -> Any:
+        """The data there are, for `use` in another process."""
+        key, prepared = self._prepared or (None, None)
+        # A copy, without what was computed from it here.
+        return key, None if prepared is None else dataclasses.replace(prepared), self._loaded
+
+    def use(self, shared: Any) -> None:
+        """Take data that another process has loaded."""
+        key, prepared, self._loaded = shared
+        self._prepared = None if prepared is None else (key, prepared)

@@ -114,13 +114,17 @@ _BEST = ("number", "status", "value", "spread", "epoch", "parameters")
 
 
 def best(records: Iterable[TrialRecord], objective: Objective) -> TrialRecord | None:
-    """The completed record of the best value, the first of equals; None where there is none.
+    """The completed record of the best value, the lowest number of equals; None where there is none.
 
     A pruned trial never wins over a completed one, whatever its value: it is not known what it would have come to. Only
     where no trial was completed is the best of the pruned ones taken.
     """
     valued = [record for record in records if record.status in (COMPLETED, PRUNED)]
-    return min(valued, key=lambda record: (record.status != COMPLETED, objective.sortable(record.value)), default=None)
+    return min(
+        valued,
+        key=lambda record: (record.status != COMPLETED, objective.sortable(record.value), record.number),
+        default=None,
+    )
 
 
 def table_csv(records: Sequence[TrialRecord], paths: Iterable[str]) -> str:

@@ -14,6 +14,7 @@ from rich.console import Console
 from kerastrain import experiments
 from kerastrain._core.checks import whole_number
 from kerastrain._core.errors import InputError, WorkFailedError
+from kerastrain.tuning import shared_data
 from kerastrain.tuning.built_models import EPOCHS, Build, BuiltModels, DeclaredSpace, declared_space
 from kerastrain.tuning.config import SearchConfig, as_config
 from kerastrain.tuning.fit_data import FitData, fit_data
@@ -28,6 +29,7 @@ from kerastrain.tuning.table import plan_lines, trials_table
 from kerastrain.tuning.trial_logs import TrialLogs
 from kerastrain.tuning.tuner import SearchTuner, TrialInterruptedError
 from kerastrain.tuning.winner import test_scores
+from kerastrain.tuning.workers import Workers
 
 
 def search(
@@ -44,6 +46,7 @@ def search(
     smoke: bool = False,
     overwrite: bool = False,
     on_trial: Callable[[TrialRecord], None] | None = None,
+    workers: int = 1,
 ) -> SearchResult:
     """Search the hyperparameters of a recipe, or of a model that a function builds. Progress and table go to stderr.
 
@@ -68,6 +71,8 @@ def search(
         smoke: two trials on a little synthetic data, to see that everything runs.
         overwrite: start again in a folder that holds a search.
         on_trial: called with each trial's record as it ends.
+        workers: processes that train, each with its share of the cores; 1 trains in this one, with all of them. A
+            script that asks for more must not search when it is imported: `if __name__ == "__main__":`.
 
     Returns:
         The trials and the best of them. A finished search of the same file in the folder is returned without training;
@@ -84,6 +89,10 @@ def search(
         result.best.value, result.best_recipe_path
     """
     config = as_config(config_or_path)
+    if whole_number("workers", workers) > 1 and build is not None:
+        raise InputError(
+            f"`workers`: other processes cannot be given the function of `build`. Received: workers={workers}. Use 1."
+        )
     if build is None:
         _refuse_without_build(validation_data, test_data)
         made = plan(config, data=data, max_trials=max_trials, smoke=smoke)
@@ -108,7 +117,7 @@ def search(
         if earlier is not None and over:
             result = earlier
         else:
-            result = _Run(made, folder, console, on_trial, earlier).result()
+            result = _Run(made, folder, console, on_trial, earlier, workers).result()
             report_at_end(folder.path, console.print)
     console.print(trials_table(result.trials, list(made.space.parameters), result.objective))
     if result.status == "finished" and result.best is None:
@@ -162,7 +171,9 @@ class _Run:
         console: Console,
         on_trial: Callable[[TrialRecord], None] | None,
         earlier: SearchResult | None,
+        workers: int = 1,
     ) -> None:
+        self.workers = workers
         self.plan, self.folder, self.console, self.on_trial = made, folder, console, on_trial
         self.earlier = earlier
         self.logs = TrialLogs(folder.path, made.space.parameters, made.config.objective)
@@ -194,6 +205,7 @@ class _Run:
             announce=self.console.print,
             on_epoch=self.live.on_epoch,
         )
+        shared_data.remove(self.folder.path / shared_data.FOLDER)  # Of a process that was killed.
         tuner.go_on_behind(self.records)
         with self.live:
             ended_by = self._search(tuner)
@@ -211,6 +223,9 @@ class _Run:
         if isinstance(recipes, BuiltModels):
             return recipes, recipes.data()
         hypermodel = RecipeHyperModel(Space(self.plan.config.written().parameters), recipes)
+        if self.workers > 1:  # They are given all that any trial asks for.
+            keys = {hypermodel.data_key(cast(experiments.Recipe, recipes.fill(chosen))) for chosen in self.plan.trials}
+            hypermodel.keeps_loaded = len(keys) > 1 or self.plan.config.repeats > 1
         return hypermodel, hypermodel.data(base)
 
     def _tested(self, hypermodel: RecipeHyperModel | BuiltModels, found: TrialRecord) -> dict[str, float | None] | None:
@@ -226,7 +241,7 @@ class _Run:
             with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
                 warnings.filterwarnings("ignore", "All-NaN axis", RuntimeWarning)  # Of a failed trial, in the engine.
                 tuner.oracle.verbose = 0
-                tuner.search()
+                self._all_trials(tuner)
         except TrialInterruptedError as error:
             return error.signal
         except KeyboardInterrupt:
@@ -244,8 +259,17 @@ class _Run:
             return tuner.spent
         return "exhausted" if self.plan.exhausted else "max_trials"
 
+    def _all_trials(self, tuner: SearchTuner) -> None:
+        if self.workers == 1:
+            tuner.search()
+            return
+        content = tuner.hypermodel.shared()
+        with Workers(self.plan, self.folder.path, self.workers, content, self.console.print) as workers:
+            workers.search(tuner)
+
     def _ended(self, record: TrialRecord) -> None:
         self.records.append(record)
+        self.records.sort(key=lambda one: one.number)  # Workers end trials in any order.
         self._write("running", None)
         self.logs.write(self.records)
         self.live.ended(record)

@@ -18,6 +18,7 @@ from kerastrain.tuning.built_models import BuiltModels
 from kerastrain.tuning.objective import Objective
 from kerastrain.tuning.planning import Plan
 from kerastrain.tuning.records import SearchResult, TrialRecord, best, history_lines, recorded, table_csv
+from kerastrain.tuning.shared_data import FOLDER
 from kerastrain.tuning.trial_recipes import TrialRecipes
 
 CONFIG, SUMMARY, TRIALS, HISTORY = "search.yaml", "search.json", "trials.csv", "history.jsonl"
@@ -25,7 +26,7 @@ BEST_RECIPE, BEST_PARAMETERS = TrialRecipes.best_file, BuiltModels.best_file
 BEST_MODEL, ENGINE, RUNNING = "best_model.keras", "keras_tuner", "running_trial"
 _EXPLAINED = ("report.html", "logs", "ensemble")
 _BEST = (BEST_RECIPE, BEST_PARAMETERS, BEST_MODEL)
-_OURS = (*_EXPLAINED, SUMMARY, TRIALS, HISTORY, *_BEST, ENGINE, RUNNING, CONFIG)
+_OURS = (*_EXPLAINED, SUMMARY, TRIALS, HISTORY, *_BEST, ENGINE, RUNNING, FOLDER, CONFIG)
 
 
 class SearchFolder:

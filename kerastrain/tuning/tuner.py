@@ -121,6 +121,7 @@ class SearchTuner(keras_tuner.Tuner):
         self.records: list[TrialRecord] = []
         self._ended: list[TrialRecord] = []
         self._broken: Exception | None = None
+        self._asked = 0
         self._fit: tuple[tuple[Any, ...], dict[str, Any], Callable[[], Any]] = ((), {}, list)
 
     @property
@@ -144,23 +145,48 @@ class SearchTuner(keras_tuner.Tuner):
         Raises:
             RefusedError: they are not the first trials of this search.
         """
-        for record in records:
-            values = self.oracle.values_of(record.number)
-            if values is None or self.hypermodel.space.decode(values) != record.parameters:
+        by_number = {record.number: record for record in records}
+        for number in range(1, max(by_number, default=0) + 1):
+            values, record = self.oracle.values_of(number), by_number.get(number)
+            if values is None or (record is not None and self.hypermodel.space.decode(values) != record.parameters):
                 raise RefusedError(
-                    f"{self.folder}: trial {record.number} in its records is not that of this search. Received: "
-                    f"{record.parameters}. Use --overwrite to search again."
+                    f"{self.folder}: trial {number} in its records is not that of this search. Received: "
+                    f"{record and record.parameters}. Use --overwrite to search again."
                 )
             hyperparameters = self.oracle.hyperparameters.copy()
             hyperparameters.values = dict(values)
-            name = f"{record.number - 1:0{len(str(self.oracle.max_trials))}d}"  # As keras-tuner names its trials.
+            name = f"{number - 1:0{len(str(self.oracle.max_trials))}d}"  # As keras-tuner names its trials.
             trial = Trial(hyperparameters, trial_id=name, status=TrialStatus.COMPLETED)
-            trial.score = self.objective.worst if record.value is None else record.value
             self.oracle.trials[name] = trial
             self.oracle.start_order.append(name)
+            if record is None:  # Workers end trials in any order, and this one had not ended.
+                self.oracle._retry_queue.insert(0, name)  # keras-tuner takes the last one first.
+                continue
+            trial.score = self.objective.worst if record.value is None else record.value
             self.oracle.end_order.append(name)
             self.records.append(record)
         self._tidy_up(self.records)
+
+    def next_trial(self) -> Any:
+        """The next of keras-tuner's trials, for another process; None where there is none, or a budget is spent."""
+        self.pre_create_trial()
+        self._asked += 1
+        # Of one asker keras-tuner thinks that it still has its last trial.
+        trial = self.oracle.create_trial(f"worker_{self._asked}")
+        return trial if trial.status == TrialStatus.RUNNING else None
+
+    def take(self, trial: Any, record: TrialRecord) -> None:
+        """End a trial that another process has trained."""
+        self._ended.append(record)
+        if record.status == FAILED:
+            trial.status, trial.message = TrialStatus.FAILED, record.message
+        else:
+            self.oracle.update_trial(trial.trial_id, self._engines_value(record))
+            trial.status = TrialStatus.COMPLETED
+        self.on_trial_end(trial)
+
+    def _engines_value(self, record: TrialRecord) -> dict[str, float]:
+        return {self.objective.metric: self.objective.worst if record.value is None else record.value}
 
     def pre_create_trial(self) -> None:
         """Stop when a budget is spent."""
@@ -182,7 +208,7 @@ class SearchTuner(keras_tuner.Tuner):
             )
         self._fit = (args, kwargs, callbacks or list)
         try:
-            record = self._trained(trial.hyperparameters, len(self.oracle.trials))
+            record = self.trained(trial.hyperparameters, int(trial.trial_id) + 1)
         except Exception as error:
             self._broken = error
             raise
@@ -190,7 +216,7 @@ class SearchTuner(keras_tuner.Tuner):
         if record.status == FAILED:
             # The engine counts NaN as a failure too; for an error of its own it would print a traceback.
             return {self.objective.metric: math.nan}
-        return {self.objective.metric: self.objective.worst if record.value is None else record.value}
+        return self._engines_value(record)
 
     def on_trial_end(self, trial: Any) -> None:
         """Hand the record on. Here, since keras-tuner takes an error raised in `run_trial` for the trial's own."""
@@ -222,7 +248,7 @@ class SearchTuner(keras_tuner.Tuner):
         if "goes on in" in line or "damaged" in line or "cannot be written" in line:
             self.announce(line)
 
-    def _trained(self, hyperparameters: keras_tuner.HyperParameters, number: int) -> TrialRecord:
+    def trained(self, hyperparameters: keras_tuner.HyperParameters, number: int) -> TrialRecord:
         """All trainings of a trial; those that an earlier process has finished are taken as they were."""
         done: list[Repeat] = []
         for repeat in range(1, self.repeats + 1):
