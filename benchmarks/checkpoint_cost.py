@@ -43,7 +43,7 @@ def main() -> None:
     def train(checkpoint: bool) -> None:
         batches = Batches(*data.train, recipe.training.batch_size, seed=0, crop=4, flip="alternating")
         with tempfile.TemporaryDirectory() as folder:
-            callbacks: list[Any] = [batches.following()]
+            callbacks: list[Any] = []
             if checkpoint:
                 callbacks = [Timed(pathlib.Path(folder), batches, announce=lambda line: None)]
             model.fit(batches, epochs=1, validation_data=data.validation, shuffle=False, verbose=0, callbacks=callbacks)

@@ -8,13 +8,49 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kerastrain import callbacks, datasets, experiments, layers, optimizers, plots, topologies, tuning
+    from kerastrain import (
+        activations,
+        callbacks,
+        datasets,
+        diagnostics,
+        errors,
+        experiments,
+        initializers,
+        layers,
+        losses,
+        optimizers,
+        plots,
+        preprocessing,
+        regularizers,
+        topologies,
+        tuning,
+    )
+    from kerastrain.experiments.fast_compile import fast_compile
 
 __version__ = "0.1.0"
-__all__ = ["callbacks", "datasets", "experiments", "layers", "optimizers", "plots", "topologies", "tuning"]
+__all__ = [
+    "activations",
+    "callbacks",
+    "datasets",
+    "diagnostics",
+    "errors",
+    "experiments",
+    "fast_compile",
+    "initializers",
+    "layers",
+    "losses",
+    "optimizers",
+    "plots",
+    "preprocessing",
+    "regularizers",
+    "topologies",
+    "tuning",
+]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "fast_compile":
+        return importlib.import_module("kerastrain.experiments").fast_compile
     if name in __all__:
         return importlib.import_module(f"kerastrain.{name}")
     raise AttributeError(f"module `kerastrain` has no attribute `{name}`. Known: {', '.join(__all__)}.")

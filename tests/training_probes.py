@@ -6,7 +6,7 @@ import numpy as np
 from kerastrain._core import keras_training
 from kerastrain._core.names import unnumbered
 from kerastrain._core.training_state import training_variables
-from kerastrain.callbacks import ResumableCheckpoint
+from kerastrain.callbacks import ResumableCheckpoint, StatefulCallback
 from kerastrain.datasets import Batches
 
 SAMPLES, BATCH, STEPS = 36, 6, 6
@@ -20,6 +20,19 @@ TARGETS = np.concatenate(
 
 class CrashError(Exception):
     """What ends a training from within."""
+
+
+class PowerCut(StatefulCallback):
+    """Raises behind so many steps of this process, 0 for never."""
+
+    def __init__(self, steps):
+        super().__init__()
+        self.left = steps
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.left -= 1
+        if self.left == 0:
+            raise OSError("power cut")
 
 
 class Fingerprint(keras.metrics.Metric):

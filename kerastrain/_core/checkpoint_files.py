@@ -73,11 +73,10 @@ def read(path: pathlib.Path) -> tuple[Any, dict[str, Any]]:
         DamagedError: a file is missing, or not what was written.
     """
     manifest = read_manifest(path)
+    check_sizes(path, manifest)
     data = {}
     for name, facts in manifest["files"].items():
         content = _read_file(path / name)
-        if len(content) != facts["bytes"]:
-            raise DamagedError(f"{name} has {len(content)} bytes instead of {facts['bytes']}")
         if _sha256(content) != facts["sha256"]:
             raise DamagedError(f"{name} is not what was written (its sha256 differs)")
         data[name] = content
@@ -105,6 +104,17 @@ def read_manifest(path: pathlib.Path) -> dict[str, Any]:
     if set(manifest["files"]) != {ARRAYS, STATE}:
         raise DamagedError(f"{MANIFEST} names other files than {ARRAYS} and {STATE}")
     return manifest
+
+
+def check_sizes(path: pathlib.Path, manifest: dict[str, Any]) -> None:
+    """Raise DamagedError when a file is missing or has another size than its manifest says; nothing is read."""
+    for name, facts in manifest["files"].items():
+        try:
+            size = os.stat(path / name).st_size
+        except OSError as error:
+            raise DamagedError(f"{name} cannot be read ({error.strerror or error})") from None
+        if size != facts["bytes"]:
+            raise DamagedError(f"{name} has {size} bytes instead of {facts['bytes']}")
 
 
 def remove(path: pathlib.Path) -> None:

@@ -15,6 +15,16 @@ _ASIDE = re.compile(r"damaged-(\d{6,})")
 _LEFT = re.compile(r"\.(?:writing|removing)-")
 
 
+def place_of(epoch: int, step: int) -> str:
+    """Where in a training a checkpoint stands, for people, who count epochs from 1: `at the end of epoch 2`.
+
+    Args:
+        epoch: epochs that are done.
+        step: steps of the next one that are done.
+    """
+    return f"behind step {step} of epoch {epoch + 1}" if step else f"at the end of epoch {epoch}"
+
+
 class CheckpointStore:
     """Checkpoints by number, in the order in which they were written.
 

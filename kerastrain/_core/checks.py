@@ -2,6 +2,7 @@
 
 import math
 import numbers
+import pathlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -61,6 +62,25 @@ def number(
         expected = f"`{name}` must be a number{' ' + ' and '.join(bounds) if bounds else ''}."
         raise InputError(f"{expected} Received: {name}={value!r}.{' ' + remedy if remedy else ''}")
     return number
+
+
+def place_for_file(name: str, path: pathlib.Path) -> pathlib.Path:
+    """`path`, when a file can be there: it is no folder, and no file is in the place of a folder above it.
+
+    Raises InputError otherwise. Asked where the file will be written at last, before the work.
+    """
+    if path.is_dir():
+        raise InputError(f"`{name}` must be a file. Received: {path}, which is a folder.")
+    return place_for_folder(name, path.parent) / path.name
+
+
+def place_for_folder(name: str, path: pathlib.Path) -> pathlib.Path:
+    """`path`, when a folder can be there: neither it nor anything above it is a file. Raises InputError otherwise."""
+    for folder in (path, *path.parents):
+        if folder.exists() and not folder.is_dir():
+            what = "which" if folder == path else f"and {folder}"
+            raise InputError(f"`{name}` needs a folder. Received: {path}, {what} is a file. Use another path.")
+    return path
 
 
 def choice(name: str, value: Any, known: tuple[str, ...]) -> str:

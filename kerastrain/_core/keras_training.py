@@ -2,7 +2,7 @@
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import keras
@@ -56,11 +56,52 @@ def fitted_data() -> tuple[Any, bool, int | None] | None:
     return getattr(adapter, "py_dataset", None), bool(getattr(adapter, "shuffle", False)), iterator.steps_per_epoch
 
 
+def epoch_of_fit() -> tuple[int, bool] | None:
+    """The epoch that the running `fit` is in, and whether it has begun, else it is the first.
+
+    None where no `fit` goes through the data, such as in `evaluate`. Called by a PyDataset's `on_epoch_begin` and
+    `on_epoch_end`, which Keras tells no number, and calls for the look at the first batch by which it builds a model
+    as well.
+    """
+    names = _names_in_fit()
+    if names is None or "initial_epoch" not in names:
+        return None
+    return int(names.get("epoch", names["initial_epoch"])), "epoch" in names
+
+
+def validation_of_fit() -> dict[str, Any] | None:
+    """The running `fit`'s data of the validation, and how it goes through them; None where there is none."""
+    names = _names_in_fit()
+    if names is None or names.get("validation_data") is None:
+        return None
+    return {
+        "data": names["validation_data"],
+        "batch_size": names["validation_batch_size"],
+        "steps": names["validation_steps"],
+        "every_epochs": names["validation_freq"],
+    }
+
+
+def forget_what_was_read_ahead() -> None:
+    """Drop the batches that workers have read beyond the end of an epoch, or behind a first look at the data: Keras
+    would give them to the next epoch. Called by a PyDataset's `on_epoch_end`, when the workers have stopped."""
+    iterator = _epoch_iterator()
+    enqueuer = None if iterator is None else getattr(iterator.data_adapter, "enqueuer", None)
+    while enqueuer is not None and not enqueuer.ready_queue.empty():
+        enqueuer.ready_queue.get()
+
+
 def _epoch_iterator() -> Any:
+    names = _names_in_fit()
+    return None if names is None else names["epoch_iterator"]
+
+
+def _names_in_fit() -> Mapping[str, Any] | None:
+    """The local variables of the `fit`, `evaluate` or `predict` that is going on."""
     frame = sys._getframe(1)
     while frame is not None and "epoch_iterator" not in frame.f_locals:
         frame = frame.f_back  # type: ignore[assignment]
-    return None if frame is None else frame.f_locals["epoch_iterator"]
+    return None if frame is None else frame.f_locals
 
 
 def start_at_epoch(model: keras.Model, epoch: int | None) -> None:

@@ -3,10 +3,11 @@
 import contextlib
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import keras
+import numpy as np
 
 from kerastrain import layers, optimizers
 from kerastrain._core import atomic_files
@@ -72,11 +73,7 @@ class AveragedWeights(StatefulCallback):
     ) -> None:
         super().__init__()
         self.validation_data = _readable("validation_data", validation_data)
-        if isinstance(validation_data, tuple | list) and len(validation_data) not in (2, 3):
-            raise InputError(
-                "`validation_data` must be (x, y) or (x, y, sample_weight), or a dataset. "
-                f"Received: {len(validation_data)} parts."
-            )
+        _check_labels(validation_data)
         self.batch_size = None if batch_size is None else whole_number("batch_size", batch_size)
         self.recalibrate_on = _readable("recalibrate_on", recalibrate_on)
         self.recalibrate_steps = (
@@ -137,10 +134,23 @@ class AveragedWeights(StatefulCallback):
             model.save(temporary)
 
 
+def _check_labels(data: Any) -> None:
+    expected = "`validation_data` must be (x, y) or (x, y, sample_weight), or a dataset of such batches."
+    if isinstance(data, tuple | list):
+        if len(data) not in (2, 3):
+            raise InputError(f"{expected} Received: {len(data)} parts.")
+        lengths = [len(array) for array in keras.tree.flatten(data) if array is not None and len(np.shape(array))]
+        if len(set(lengths)) > 1:
+            raise InputError(f"{expected} Received: unlike numbers of samples, {lengths}.")
+    elif isinstance(data, dict) or hasattr(data, "shape"):
+        raise InputError(f"{expected} Received: a {type(data).__name__}, without labels.")
+
+
 def _readable(name: str, data: Any) -> Any:
     """`data`, unless it can be read one time only, or not at all."""
     if hasattr(data, "__next__"):
         raise InputError(f"`{name}` is read after every epoch, so it must not be an iterator. Received: {data!r}.")
-    if isinstance(data, str | bytes | int | float):
+    known = data is None or isinstance(data, keras.utils.PyDataset | Iterable)
+    if not known or isinstance(data, str | bytes):
         raise InputError(f"`{name}` must be arrays or a dataset. Received: {name}={data!r}.")
     return data

@@ -8,10 +8,11 @@ from typing import Any, Literal
 
 from kerastrain import optimizers
 from kerastrain._core import atomic_files
-from kerastrain._core.checks import boolean, choice
+from kerastrain._core.checks import boolean, choice, place_for_file
 from kerastrain._core.errors import InputError
 from kerastrain.callbacks.monitor import Monitor
 from kerastrain.callbacks.stateful_callback import StatefulCallback
+from kerastrain.optimizers.averaged_weights import check_averages
 
 
 class BestModel(StatefulCallback):
@@ -37,7 +38,9 @@ class BestModel(StatefulCallback):
     Attributes: `best`, the value, or None; `best_epoch`, counted from 0, or None.
 
     Raises:
-        InputError: an argument out of its range; at the end of an epoch, a monitor that it has not logged.
+        InputError: an argument out of its range; at the beginning of `fit`, a path at which there can be no file, or
+            `averaged` with an optimizer that averages nothing; at the end of an epoch, a monitor that it has not
+            logged.
 
     Example:
 
@@ -78,6 +81,9 @@ class BestModel(StatefulCallback):
         self.best_epoch: int | None = None
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        place_for_file("path", self.path)
+        if self.averaged:
+            check_averages(self.model)
         self.best = self.best_epoch = None
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:

@@ -3,7 +3,6 @@
 import json
 import math
 import pathlib
-import statistics
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,15 +10,15 @@ from typing import Any
 import keras
 
 from kerastrain._core import atomic_files, keras_training
-from kerastrain._core.checks import number, whole_number
+from kerastrain._core.checks import number, place_for_file, whole_number
 from kerastrain._core.errors import InputError, WorkFailedError
 from kerastrain._core.training_state import optimizer_of
 from kerastrain.callbacks import fit_state, keras_states, movable_rate, order
+from kerastrain.callbacks.divergence_faults import Fault, added_loss, exploded, loss_sums, recorder_of
 from kerastrain.callbacks.stateful_callback import StatefulCallback
-from kerastrain.optimizers import RecordGradientNorms
 
 
-class DivergenceGuard(StatefulCallback):
+class DivergenceGuard(StatefulCallback, order.Surrounding):
     """Take a training that diverges back to its last good state, and go on with the next batches.
 
     A step is bad when its loss is NaN or infinite, or the norm of its gradients where the optimizer records it
@@ -67,8 +66,8 @@ class DivergenceGuard(StatefulCallback):
 
     Raises:
         InputError: an argument out of range; at the beginning of `fit`: a second guard, a learning rate that cannot be
-            cut, or no norms for `gradient_factor`. Within `fit` WorkFailedError, when the rollbacks are used up, or
-            weights are not finite before the first step.
+            cut, no norms for `gradient_factor`, a path at which there can be no file. Within `fit` WorkFailedError,
+            when the rollbacks are used up, or weights are not finite before the first step.
 
     Example:
 
@@ -123,7 +122,7 @@ class DivergenceGuard(StatefulCallback):
         self.step = self.kept_steps = 0
         self.loss_sums = [0.0, 0.0]
         self.good: dict[str, Any] | None = None
-        self._fault: tuple[str, float | None] | None = None
+        self._fault: Fault | None = None
 
     def state_dict(self) -> dict[str, Any]:
         good = self.good
@@ -148,7 +147,7 @@ class DivergenceGuard(StatefulCallback):
         optimizer = optimizer_of(self._watched)
         if self.rate_factor is not None:
             movable_rate.checked_number(optimizer)
-        self._recorder = _recorder_of(optimizer)
+        self._recorder = recorder_of(optimizer)
         if self.gradient_factor is not None and self._recorder is None:
             raise InputError(
                 f"`gradient_factor` needs an optimizer that records its gradients' norms. Received: "
@@ -157,10 +156,11 @@ class DivergenceGuard(StatefulCallback):
         self._tracker = None if self.loss_factor is None else keras_training.loss_tracker(self._watched)
         if self.loss_factor is not None and self._tracker is None:
             raise InputError("`loss_factor` needs a model that has its loss from `compile`.")
-        self._others = order.surround(self, _First(self))
+        self._others = self.surround()
         self._check_others()
         if self.path is not None:
-            self.path.unlink(missing_ok=True)  # An earlier training's; a resume writes it again.
+            # An earlier training's; a resume writes it again.
+            place_for_file("path", self.path).unlink(missing_ok=True)
 
     def _check_others(self) -> None:
         for other in self._others:
@@ -175,7 +175,7 @@ class DivergenceGuard(StatefulCallback):
     # Before all other callbacks.
 
     def begin_step(self) -> None:
-        """Before any other callback's `on_train_batch_begin`: the first of an epoch finds the first good state."""
+        """The first step of an epoch finds the first good state."""
         if self.good is None:
             if not self._watched.optimizer.built:
                 self._watched.optimizer.build(self._watched.trainable_variables)
@@ -187,13 +187,11 @@ class DivergenceGuard(StatefulCallback):
                 )
 
     def end_step(self, logs: dict[str, Any] | None) -> None:
-        """Before any other callback's `on_train_batch_end`."""
         self._fault = self._fault_of(logs or {})
         if self._fault is not None and logs is not None:
             logs.clear()  # A step that does not count has no metrics.
 
     def end_epoch(self, logs: dict[str, Any] | None) -> None:
-        """Before any other callback's `on_epoch_end`."""
         self.on_test_begin()
         if self.step and not self.kept_steps and logs is not None:
             logs.update({name: math.nan for name in logs if not name.startswith("val_")})
@@ -227,7 +225,7 @@ class DivergenceGuard(StatefulCallback):
     def _good_step(self) -> int:
         return 0 if self.good is None else int(self.good["step"])
 
-    def _fault_of(self, logs: Mapping[str, Any]) -> tuple[str, float | None] | None:
+    def _fault_of(self, logs: Mapping[str, Any]) -> Fault | None:
         loss = float(logs.get("loss", 0.0))
         if not math.isfinite(loss):
             return f"the loss is {loss}", None
@@ -237,32 +235,15 @@ class DivergenceGuard(StatefulCallback):
             if not math.isfinite(norm):
                 return f"the gradient's norm is {norm}", None
             if self.gradient_factor is not None:
-                fault = self._exploded("the gradient's norm", norm, self.norms, self.gradient_factor)
+                fault = exploded("the gradient's norm", norm, self.norms, self.window_steps, self.gradient_factor)
         if fault is None and self._tracker is not None and self.loss_factor is not None:
-            own = self._own_loss(self._tracker)
+            before, self.loss_sums = self.loss_sums, loss_sums(self._watched, self._tracker)
+            own = added_loss(before, self.loss_sums)
             if own is not None:
-                fault = self._exploded("the loss", own, self.losses, self.loss_factor)
+                fault = exploded("the loss", own, self.losses, self.window_steps, self.loss_factor)
         return fault
 
-    def _own_loss(self, tracker: Any) -> float | None:
-        """The loss of the execution: what it has added to the mean that is logged."""
-        total, weight = (
-            float(keras_training.value_within_step(self._watched, variable))
-            for variable in (tracker.total, tracker.count)
-        )
-        before, self.loss_sums = self.loss_sums, [total, weight]
-        return (total - before[0]) / (weight - before[1]) if weight > before[1] else None
-
-    def _exploded(self, what: str, value: float, window: list[float], factor: float) -> tuple[str, float] | None:
-        if len(window) == self.window_steps:
-            usual = statistics.median(window)
-            if usual > 0 and value > factor * usual:
-                return f"{what} is {value:.6g}, {value / usual:.3g} times its median of {usual:.6g}", value
-        window.append(value)
-        del window[: -self.window_steps]
-        return None
-
-    def _look(self) -> tuple[str, float | None] | None:
+    def _look(self) -> Fault | None:
         """Keep the present state as the good one; None unless something in it is not finite."""
         state = fit_state.captured(self._watched, self._others, within_epoch=self.step > 0)
         # The generators of the process may be where the next batches come from, which must be others.
@@ -345,27 +326,3 @@ class DivergenceGuard(StatefulCallback):
             atomic_files.write_text(self.path, "".join(f"{json.dumps(event)}\n" for event in self.events))
         except OSError as error:
             self.announce(f"{self.path}: cannot be written ({error.strerror or error}).")
-
-
-class _First(keras.callbacks.Callback):
-    """Stands before all other callbacks for a guard that stands behind them."""
-
-    list_place = -1
-
-    def __init__(self, guard: DivergenceGuard) -> None:
-        super().__init__()
-        self.guard = guard
-
-    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        self.guard.begin_step()
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        self.guard.end_step(logs)
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self.guard.end_epoch(logs)
-
-
-def _recorder_of(optimizer: Any) -> RecordGradientNorms | None:
-    transforms = getattr(optimizer, "gradient_transforms", ())
-    return next((one for one in transforms if isinstance(one, RecordGradientNorms)), None)

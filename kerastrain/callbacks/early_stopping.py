@@ -8,7 +8,8 @@ from typing import Any
 from kerastrain._core.checks import boolean, choice, number, whole_number
 from kerastrain._core.errors import InputError
 from kerastrain._core.training_state import copied, optimizer_of, put_back, training_variables
-from kerastrain.callbacks import prechelt
+from kerastrain.callbacks import early_stopping_checks, prechelt
+from kerastrain.callbacks.early_stopping_checks import above_0, each
 from kerastrain.callbacks.monitor import Monitor
 from kerastrain.callbacks.stateful_callback import StatefulCallback
 
@@ -118,44 +119,32 @@ after epoch 3: no improvement for 2 epochs.
         names = list(monitor) if isinstance(monitor, list | tuple) else [monitor]
         if not names or len(set(map(repr, names))) < len(names):
             raise InputError(f"`monitor` must be a name or a list of different ones. Received: monitor={monitor!r}.")
-        modes, deltas = _each("mode", mode, names), _each("min_delta", min_delta, names)
+        self.monitor, self.mode, self.min_delta, self.baseline = monitor, mode, min_delta, baseline
+        modes, deltas = each("mode", mode, names), each("min_delta", min_delta, names)
         self.monitors = [Monitor(*given) for given in zip(names, modes, deltas, strict=True)]
         self.baselines = [
             None if value is None else number("baseline", value, remedy="Use None for none.")
-            for value in _each("baseline", baseline, names)
+            for value in each("baseline", baseline, names)
         ]
         self.patience = None if patience is None else whole_number("patience", patience, minimum=0)
         self.verbose = bool(verbose) if isinstance(verbose, int) else boolean("verbose", verbose)
         self.restore_best_weights = boolean("restore_best_weights", restore_best_weights)
         self.start_from_epoch = whole_number("start_from_epoch", start_from_epoch, minimum=0)
         self.stop_when = choice("stop_when", stop_when, STOP_WHEN)
-        self.max_seconds = _above_0("max_seconds", max_seconds)
-        self.generalization_loss = _above_0("generalization_loss", generalization_loss)
-        self.progress_quotient = _above_0("progress_quotient", progress_quotient)
+        self.max_seconds = above_0("max_seconds", max_seconds)
+        self.generalization_loss = above_0("generalization_loss", generalization_loss)
+        self.progress_quotient = above_0("progress_quotient", progress_quotient)
         self.strip_epochs = whole_number("strip_epochs", strip_epochs)
-        self._check_it_does_something()
+        early_stopping_checks.check_purpose(
+            self.monitors[0],
+            waits=self.patience is not None or self.max_seconds is not None,
+            restores=self.restore_best_weights,
+            generalization_loss=self.generalization_loss,
+            progress_quotient=self.progress_quotient,
+        )
         if self.max_seconds is not None:  # Not a method, which would make Keras wait for every batch's logs.
             self.on_train_batch_end = self._look_at_the_clock
         self._reset()
-
-    def _check_it_does_something(self) -> None:
-        limits = (self.patience, self.max_seconds, self.generalization_loss, self.progress_quotient)
-        if limits == (None,) * 4 and not self.restore_best_weights:
-            raise InputError(
-                "`patience=None` needs something else to stop at, or to restore. Received: none of max_seconds, "
-                "generalization_loss, progress_quotient, restore_best_weights."
-            )
-        first = self.monitors[0]
-        if self._uses_prechelt() and first.minimizes is False:
-            raise InputError(
-                "`generalization_loss` and `progress_quotient` are of an error that is minimized. "
-                f"Received: monitor={first.name!r}, mode='max'."
-            )
-        if self.progress_quotient is not None and not first.name.startswith("val_"):
-            raise InputError(
-                "`progress_quotient` compares a validation error with that of training, so `monitor` must begin with "
-                f"'val_'. Received: monitor={first.name!r}."
-            )
 
     def _uses_prechelt(self) -> bool:
         return self.generalization_loss is not None or self.progress_quotient is not None
@@ -307,16 +296,3 @@ after epoch 3: no improvement for 2 epochs.
                 "and its optimizer the state of then."
             )
         return held if self.reason is None else f"{held} Training stopped after epoch {last}: {self.reason}."
-
-
-def _each(name: str, value: Any, names: list[str]) -> list[Any]:
-    """`value` for every monitor, or its items when it is a list."""
-    if not isinstance(value, list | tuple):
-        return [value] * len(names)
-    if len(value) != len(names):
-        raise InputError(f"`{name}` must be one value, or a list of {len(names)}, one a monitor. Received: {value!r}.")
-    return list(value)
-
-
-def _above_0(name: str, value: Any) -> float | None:
-    return None if value is None else number(name, value, above=0, remedy="Use None to switch it off.")

@@ -7,6 +7,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from kerastrain._core.described import is_described
+from kerastrain.callbacks.stateful_callback import StatefulCallback
+
 # Attributes by class; a subclass has its base's.
 _STATE: dict[type[keras.callbacks.Callback], tuple[str, ...]] = {
     keras.callbacks.EarlyStopping: ("wait", "stopped_epoch", "best", "best_epoch"),
@@ -22,6 +25,19 @@ _STATE: dict[type[keras.callbacks.Callback], tuple[str, ...]] = {
     keras.callbacks.CSVLogger: (),
     keras.callbacks.RemoteMonitor: (),
 }
+# Arguments of Keras's that are kept as they are given. Not where files go: a run's folder may be moved.
+_MONITORED = ("monitor", "mode", "min_delta")
+_ARGUMENTS: dict[type[keras.callbacks.Callback], tuple[str, ...]] = {
+    keras.callbacks.EarlyStopping: (
+        *_MONITORED,
+        "patience",
+        "baseline",
+        "restore_best_weights",
+        "start_from_epoch",
+    ),
+    keras.callbacks.ReduceLROnPlateau: (*_MONITORED, "factor", "patience", "cooldown", "min_lr"),
+    keras.callbacks.ModelCheckpoint: ("monitor", "mode", "save_best_only", "save_weights_only", "save_freq"),
+}
 
 
 def has_state_dict(callback: keras.callbacks.Callback) -> bool:
@@ -33,6 +49,17 @@ def is_known(callback: keras.callbacks.Callback) -> bool:
     """Whether `state_of` knows everything that the callback remembers."""
     own = type(callback)
     return has_state_dict(callback) or own in _STATE or own is keras.callbacks.Callback
+
+
+def arguments_of(callback: keras.callbacks.Callback) -> dict[str, Any]:
+    """What the callback was made with, as plain data; nothing where that cannot be told."""
+    if isinstance(callback, StatefulCallback):
+        return callback.arguments()
+    names = next((names for kind, names in _ARGUMENTS.items() if isinstance(callback, kind)), ())
+    found: dict[str, Any] = {name: getattr(callback, name, None) for name in names}
+    if found.get("min_delta"):  # Keras turns its sign when it knows the mode.
+        found["min_delta"] = abs(found["min_delta"])
+    return {name: value for name, value in found.items() if is_described(value)}
 
 
 def state_of(callback: keras.callbacks.Callback) -> dict[str, Any]:

@@ -72,6 +72,10 @@ class Monitor:
             )
         return mode
 
+    def identity(self) -> dict[str, Any]:
+        """Plain data that two equal monitors share."""
+        return {"name": self.name, "mode": self.mode, "min_delta": self.min_delta}
+
     @property
     def minimizes(self) -> bool | None:
         """Whether less is better; None where it is not known before the first epoch."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kerastrain._core import atomic_files
-from kerastrain._core.checks import whole_number
+from kerastrain._core.checks import place_for_folder, whole_number
 from kerastrain._core.errors import InputError
 from kerastrain.callbacks.stateful_callback import StatefulCallback
 
@@ -37,7 +37,8 @@ class SnapshotEnsemble(StatefulCallback):
 
     Raises:
         InputError: an argument out of its range, both or none of `every_epochs` and `after_epochs`; at the beginning of
-            `fit`, a cycle that would not end within it; on a resume, a file that is no longer there.
+            `fit`, a cycle that would not end within it, or a file in the place of the folder; on a resume, a file that
+            is no longer there.
 
     Example:
 
@@ -88,6 +89,7 @@ class SnapshotEnsemble(StatefulCallback):
             raise InputError(f"The snapshots of the resumed training must be there. Missing: {', '.join(missing)}.")
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        place_for_folder("folder", self.folder)
         self.saved_after = []
         epochs = (self.params or {}).get("epochs")
         last = self.every_epochs if self.after_epochs is None else self.after_epochs[-1]

@@ -1,11 +1,13 @@
 """Callbacks whose state a checkpoint can keep."""
 
+import inspect
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import keras
 import numpy as np
 
+from kerastrain._core.described import described, is_described
 from kerastrain._core.errors import InputError
 
 
@@ -47,6 +49,14 @@ class StatefulCallback(keras.callbacks.Callback):
     def state_dict(self) -> dict[str, Any]:
         """A copy of what the callback remembers."""
         return {name: _plain(name, getattr(self, name)) for name in self.state_names}
+
+    def arguments(self) -> dict[str, Any]:
+        """What the callback was made with and must be made with again for a resume: those arguments that it keeps
+        under their names and does not remember in `state_names`. Left out are `verbose`, paths, and what has no plain
+        description, such as functions."""
+        names = [name for name in inspect.signature(type(self)).parameters if name != "verbose"]
+        values = {name: getattr(self, name) for name in names if hasattr(self, name) and name not in self.state_names}
+        return {name: described(value) for name, value in values.items() if is_described(value)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from `state`, as `state_dict` returned it.

@@ -1,14 +1,23 @@
-"""What must stay the same for a training to be continued: model, optimizer, loss, metrics and data."""
+"""What must stay the same for a training to be continued: model, optimizer, loss, metrics, data and callbacks."""
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 
-from kerastrain._core.names import unnumbered
+from kerastrain._core.described import described
+from kerastrain._core.names import free_name, unnumbered
+from kerastrain.callbacks import keras_states
 
 
-def training_identity(model: keras.Model, data: Any, steps: int | None) -> dict[str, Any]:
+def training_identity(
+    model: keras.Model,
+    data: Any,
+    steps: int | None,
+    validation: Any = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> dict[str, Any]:
     """A plain description of a compiled model and its data, equal for two processes that run the same script.
 
     Args:
@@ -16,6 +25,9 @@ def training_identity(model: keras.Model, data: Any, steps: int | None) -> dict[
             learning rate.
         data: what `fit` trains on, when it says who it is by `identity()`; else None.
         steps: batches in an epoch, where they are known.
+        validation: the data of the validation, and how `fit` goes through them. Arrays are told by their digest, what
+            has no `identity()` by its type.
+        callbacks: those beside the checkpoint.
     """
     optimizer = keras.saving.serialize_keras_object(model.optimizer)
     compiled = model.get_compile_config() or {}
@@ -26,11 +38,33 @@ def training_identity(model: keras.Model, data: Any, steps: int | None) -> dict[
         "loss": _plain(_serialized(model.loss)),
         **{name: _plain(_serialized(compiled.get(name))) for name in ("loss_weights", "metrics", "weighted_metrics")},
         "steps_per_execution": model.steps_per_execution,
+        "jit_compile": bool(model.jit_compile),
         "precision": str(model.dtype_policy.name),
         "backend": keras.backend.backend(),
         "data": _plain(data.identity()) if data is not None else None,
         "batches": steps,
+        "validation": _plain(described(validation)),
+        "callbacks": _arguments(callbacks),
     }
+
+
+def common_callbacks(old: dict[str, Any], new: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Two identities without those callbacks that only one of them has: a display may come or go, and of one that
+    remembers something `fit_state.restore_callbacks` says that it is missing."""
+    before, after = old.get("callbacks", {}), new["callbacks"]
+    return (
+        {**old, "callbacks": {name: before[name] for name in before if name in after}},
+        {**new, "callbacks": {name: after[name] for name in after if name in before}},
+    )
+
+
+def _arguments(callbacks: Sequence[keras.callbacks.Callback]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for callback in callbacks:
+        arguments = _plain(keras_states.arguments_of(callback))
+        if arguments:
+            found[free_name(type(callback).__name__, found)] = arguments
+    return found
 
 
 def _describes_itself(model: keras.Model) -> bool:

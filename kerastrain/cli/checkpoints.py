@@ -5,7 +5,7 @@ from typing import Any
 
 from kerastrain._core import checkpoint_files
 from kerastrain._core.checkpoint_files import DamagedError
-from kerastrain._core.checkpoint_store import CheckpointStore
+from kerastrain._core.checkpoint_store import CheckpointStore, place_of
 from kerastrain._core.errors import InputError, RefusedError, WorkFailedError, closest
 
 ACTIONS = ("list", "verify", "show", "export")
@@ -16,6 +16,13 @@ def store_of(run: pathlib.Path) -> CheckpointStore:
     folder = run if run.name == "checkpoints" else run / "checkpoints"
     store = CheckpointStore(folder)
     if not store.paths() and not store.aside():
+        if (run / "search.yaml").exists():
+            trial = run / "running_trial"
+            where = f" Of the trial that was under way: kerastrain checkpoints {trial}" if trial.is_dir() else ""
+            raise InputError(
+                f"{run}: is the folder of a search. It goes on by the same `kerastrain search`, and a trial that has "
+                f"ended keeps no checkpoints.{where}"
+            )
         raise InputError(
             f"{run}: expected a run folder with checkpoints. Received: nothing to resume from in {folder}."
         )
@@ -23,7 +30,10 @@ def store_of(run: pathlib.Path) -> CheckpointStore:
 
 
 def rows(store: CheckpointStore, *, whole: bool) -> list[dict[str, Any]]:
-    """One row a checkpoint: name, status, epoch, step, megabytes; with `whole` every byte is checked."""
+    """One row a checkpoint: name, status, epoch, step, megabytes.
+
+    With `whole` every byte is checked, else the manifest and the sizes of the files.
+    """
     found = []
     for path in [*store.aside(), *store.paths()]:
         row: dict[str, Any] = {"checkpoint": path.name}
@@ -31,32 +41,33 @@ def rows(store: CheckpointStore, *, whole: bool) -> list[dict[str, Any]]:
             manifest = checkpoint_files.read_manifest(path)
             if whole:
                 checkpoint_files.read(path)
+            else:
+                checkpoint_files.check_sizes(path, manifest)
         except DamagedError as error:
             found.append({**row, "status": "damaged", "problem": str(error)})
             continue
         about, size = manifest["about"], sum(facts["bytes"] for facts in manifest["files"].values())
-        row |= {"status": "intact" if whole else "there", "epoch": about["epoch"], "step": about["step"]}
+        row |= {"status": "intact" if whole else "not verified", "epoch": about["epoch"], "step": about["step"]}
         found.append({**row, "finished": about["finished"], "megabytes": round(size / 1e6, 2), "logs": about["logs"]})
     return found
 
 
-def verified(store: CheckpointStore) -> list[dict[str, Any]]:
-    """The rows, every byte checked. Raises WorkFailedError where a run could not go on."""
-    found = rows(store, whole=True)
-    if all(row["status"] == "damaged" for row in found):
-        problems = "; ".join(f"{row['checkpoint']}: {row['problem']}" for row in found)
-        raise WorkFailedError(f"{store.folder}: no checkpoint is intact ({problems}).")
-    return found
+def check_intact(store: CheckpointStore, found: list[dict[str, Any]]) -> None:
+    """Raise WorkFailedError where one of the rows is damaged that no resume has set aside yet, or none is left."""
+    present = {path.name for path in store.paths()}
+    damaged = [row["checkpoint"] for row in found if row["status"] == "damaged" and row["checkpoint"] in present]
+    if damaged:
+        names = ", ".join(damaged)
+        raise WorkFailedError(f"{store.folder}: {len(damaged)} of {len(present)} are damaged: {names}.")
+    if not present:
+        raise WorkFailedError(f"{store.folder}: all that there were are damaged.")
 
 
 def line(row: dict[str, Any]) -> str:
     """A row for a person."""
     if row["status"] == "damaged":
         return f"{row['checkpoint']}  damaged: {row['problem']}"
-    place = (
-        f"end of epoch {row['epoch']}" if not row["step"] else f"epoch {row['epoch'] + 1}, behind step {row['step']}"
-    )
-    place = "end of the training" if row["finished"] else place
+    place = "at the end of the training" if row["finished"] else place_of(row["epoch"], row["step"])
     logs = "  ".join(f"{name} {value:.4f}" for name, value in row["logs"].items() if value is not None)
     return f"{row['checkpoint']}  {row['status']}  {place}  {row['megabytes']} MB  {logs}".rstrip()
 

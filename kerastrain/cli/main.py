@@ -5,7 +5,6 @@ Everything for people goes to stderr; the last line of stdout is one JSON object
 2 bad input, 3 refused, 130 SIGINT, 143 SIGTERM.
 """
 
-import json
 import os
 import pathlib
 import sys
@@ -15,7 +14,9 @@ import typer
 
 from kerastrain import __version__
 from kerastrain._core.errors import InputError, KerastrainError, closest
-from kerastrain.cli import summary
+from kerastrain.cli import search_results, summary
+from kerastrain.cli.output import console_of_stderr, finish, say
+from kerastrain.cli.settings import overrides_of
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -69,7 +70,7 @@ def train(
     verbose: Verbose = False,
 ) -> None:
     """Train a topology from a recipe, and write a run folder."""
-    overrides = _overrides(set_ or [])
+    overrides = overrides_of(set_ or [])
     labels = dict.fromkeys(overrides, "--set")
     for label, key, value in (
         ("--data", "data.name", data),
@@ -83,7 +84,7 @@ def train(
     loaded = experiments.load(recipe, overrides, labels)
     from kerastrain.cli.progress import FitProgress
 
-    console = _console()
+    console = console_of_stderr()
     progress = FitProgress(console)
     try:
         result = experiments.run(
@@ -91,12 +92,12 @@ def train(
             out,
             overwrite=overwrite,
             callbacks=[progress],
-            announce=lambda line: _say(console, line),
+            announce=lambda line: say(console, line),
         )
     finally:
         progress.close()
-    _say(console, *summary.training_lines(result))
-    _finish(result, result.get("stopped"))
+    say(console, *summary.training_lines(result))
+    finish(result, result.get("stopped"))
 
 
 @app.command()
@@ -117,12 +118,15 @@ def search(
     from kerastrain import tuning
 
     if check or dry_run:
-        _finish(tuning.dry_run(config, data=data, max_trials=max_trials, smoke=smoke, trials=dry_run))
+        finish(tuning.dry_run(config, data=data, max_trials=max_trials, smoke=smoke, trials=dry_run))
         return
     result = tuning.search(
         config, data=data, max_trials=max_trials, out=out, smoke=smoke, overwrite=overwrite, workers=workers
     )
-    _finish(result.summary(), result.stopped)
+    finish(result.summary(), result.stopped)
+
+
+search_results.register(app)
 
 
 @app.command()
@@ -130,11 +134,11 @@ def evaluate(target: Target, data: Data = None, verbose: Verbose = False) -> Non
     """Loss and metrics of a trained model on each set of its data."""
     experiments = _experiments(verbose)
     loaded = experiments.load_trained(target)
-    console = _console()
-    _say(console, f"Evaluating {target}")
+    console = console_of_stderr()
+    say(console, f"Evaluating {target}")
     result = loaded.evaluate(data)
-    _say(console, f"Data: {result['data']}", *summary.metric_table(result))
-    _finish({"model": str(target), **result})
+    say(console, f"Data: {result['data']}", *summary.metric_table(result))
+    finish({"model": str(target), **result})
 
 
 @app.command()
@@ -147,10 +151,14 @@ def predict(
     verbose: Verbose = False,
 ) -> None:
     """The classes that a trained model sees in image files."""
+    if dropout_samples is not None:
+        from kerastrain._core.checks import whole_number
+
+        whole_number("--dropout-samples", dropout_samples, minimum=2)
     experiments = _experiments(verbose)
     predictions = experiments.load_trained(target).predict(images, dropout_samples=dropout_samples)
-    _say(_console(), *map(summary.prediction_line, predictions))
-    _finish({"model": str(target), "predictions": predictions})
+    say(console_of_stderr(), *map(summary.prediction_line, predictions))
+    finish({"model": str(target), "predictions": predictions})
 
 
 @app.command()
@@ -168,23 +176,25 @@ def checkpoints(
         raise InputError(
             f"`ACTION`: expected one of {', '.join(work.ACTIONS)}. Received: {action}.{closest(action, work.ACTIONS)}"
         )
-    console, store = _console(), work.store_of(run)
+    console, store = console_of_stderr(), work.store_of(run)
     if action in ("list", "verify"):
-        found = work.verified(store) if action == "verify" else work.rows(store, whole=False)
-        _say(console, *map(work.line, found))
-        _finish({"run": str(run), "checkpoints": found})
+        found = work.rows(store, whole=action == "verify")
+        say(console, *map(work.line, found))
+        finish({"run": str(run), "checkpoints": found})
+        if action == "verify":
+            work.check_intact(store, found)
         return
     path = work.chosen(store, checkpoint)
     if action == "show":
         lines, result = work.shown(path)
-        _say(console, *lines)
-        _finish(result)
+        say(console, *lines)
+        finish(result)
         return
     if to is None:
         raise InputError("`--to`: `export` needs the .keras file to write.")
     work.export(run, path, to, _experiments(verbose))
-    _say(console, f"{path} -> {to}")
-    _finish({"checkpoint": str(path), "model": str(to)})
+    say(console, f"{path} -> {to}")
+    finish({"checkpoint": str(path), "model": str(to)})
 
 
 @app.command(name="lr-find")
@@ -200,25 +210,21 @@ def lr_find(
     verbose: Verbose = False,
 ) -> None:
     """Try rising learning rates, and suggest a range."""
-    overrides = _overrides(set_ or [])
+    overrides = overrides_of(set_ or [])
     labels = dict.fromkeys(overrides, "--set")
     if data is not None:
         overrides["data.name"], labels["data.name"] = data, "--data"
     experiments = _experiments(verbose)
-    loaded = experiments.load(recipe, overrides, labels)
-    from kerastrain.experiments.find_learning_rate import table
+    from kerastrain.experiments.find_learning_rate import check, table
 
-    console = _console()
-    _say(console, f"Testing learning rates from {min_learning_rate:g} to {max_learning_rate:g}")
-    result = experiments.find_learning_rate(
-        experiments.smoke(loaded) if smoke else loaded,
-        out,
-        min_learning_rate=min_learning_rate,
-        max_learning_rate=max_learning_rate,
-        steps=steps,
-    )
-    _say(console, *table(result), f"Curve: {result['figure']}")
-    _finish(result)
+    options = {"min_learning_rate": min_learning_rate, "max_learning_rate": max_learning_rate, "steps": steps}
+    check(out, **options)
+    loaded = experiments.load(recipe, overrides, labels)
+    console = console_of_stderr()
+    say(console, f"Testing learning rates from {min_learning_rate:g} to {max_learning_rate:g}")
+    result = experiments.find_learning_rate(experiments.smoke(loaded) if smoke else loaded, out, **options)
+    say(console, *table(result), f"Curve: {result['figure']}")
+    finish(result)
 
 
 @app.command(name="list")
@@ -238,19 +244,6 @@ def list_(
             typer.echo(f"{'' if kind else '  '}{name:<{width}}  {description}")
 
 
-def _overrides(settings: list[str]) -> dict[str, Any]:
-    from kerastrain._core import dotted_path, yaml_document
-
-    found: dict[str, Any] = {}
-    for setting in settings:
-        key, sign, text = setting.partition("=")
-        if not sign:
-            raise InputError(f"`--set`: expected KEY=VALUE. Received: {setting!r}.")
-        dotted_path.parse(key)
-        found[key] = yaml_document.parse(text, f"--set {key}").data
-    return found
-
-
 def _experiments(verbose: bool) -> Any:
     from kerastrain.cli.quiet import start_keras
 
@@ -258,27 +251,6 @@ def _experiments(verbose: bool) -> Any:
     from kerastrain import experiments
 
     return experiments
-
-
-def _console() -> Any:
-    from rich.console import Console
-
-    return Console(stderr=True)
-
-
-def _say(console: Any, *lines: str) -> None:
-    for line in lines:
-        console.print(line, highlight=False, soft_wrap=True, markup=False)
-
-
-def _finish(result: dict[str, Any], stopped: str | None = None) -> None:
-    """Print the JSON line; a run that a signal ended exits with the signal's code."""
-    typer.echo(json.dumps(result, allow_nan=False))
-    if stopped is not None:
-        from kerastrain.experiments.interruption import EXIT_CODES
-
-        # Not typer.Exit: with 130 it would look like the one that typer makes of a KeyboardInterrupt.
-        sys.exit(EXIT_CODES[stopped])
 
 
 def main() -> None:

@@ -2,16 +2,16 @@
 
 import math
 import time
-from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from kerastrain._core.terminal import duration, sparkline
 from kerastrain.callbacks import StatefulCallback
 
 _SHOWN = ("loss", "accuracy", "val_loss", "val_accuracy")
-_BARS, _EPOCHS_SHOWN = "▁▂▃▄▅▆▇█", 16
+_EPOCHS_SHOWN = 16
 
 
 class FitProgress(StatefulCallback):
@@ -21,18 +21,20 @@ class FitProgress(StatefulCallback):
         console: where to show it; stderr, so that stdout stays one line of JSON.
     """
 
-    state_names = ("losses",)
+    state_names = ("losses", "done")
 
     def __init__(self, console: Console) -> None:
         super().__init__()
         self.console = console
         self.progress: Progress | None = None
         self.losses: list[float] = []
+        self.done = 0
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._started = time.perf_counter()
         self._first: int | None = None
         self.losses = []
+        self.done = 0
         if not self.console.is_terminal:
             return
         self.progress = Progress(
@@ -52,14 +54,16 @@ class FitProgress(StatefulCallback):
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._epoch = epoch
         self._partial = False
+        self._before = self.done  # Keras counts from 0 again in an epoch that an earlier process has begun.
         self._first = epoch if self._first is None else self._first
         self._epoch_started = time.perf_counter()
         if self.progress is not None:
             self.progress.update(self.task, description=f"epoch {epoch + 1}/{self.params['epochs']}")
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        self.done = self._before + batch + 1
         if self.progress is not None:
-            done = self._epoch * (self.params.get("steps") or 0) + batch + 1
+            done = self._epoch * (self.params.get("steps") or 0) + self.done
             self.progress.update(
                 self.task, completed=done, values=f"{_values(logs or {})}  {sparkline(self.losses[-_EPOCHS_SHOWN:])}"
             )
@@ -71,13 +75,14 @@ class FitProgress(StatefulCallback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if self._partial:
             return
+        self.done = 0
         self.losses.append(float((logs or {}).get("val_loss", (logs or {}).get("loss", math.nan))))
         seconds = time.perf_counter() - self._epoch_started
         here = epoch + 1 - (self._first or 0)  # Those before were an earlier process's.
         left = (time.perf_counter() - self._started) / here * (self.params["epochs"] - epoch - 1)
         self.console.print(
             f"epoch {epoch + 1:>3}/{self.params['epochs']}  {_values(logs or {})}  {seconds:.1f} s"
-            + (f"  about {_duration(left)} left" if left >= 1 else ""),
+            + (f"  about {duration(left)} left" if left >= 1 else ""),
             highlight=False,
             soft_wrap=True,
         )
@@ -92,23 +97,5 @@ class FitProgress(StatefulCallback):
             self.progress = None
 
 
-def sparkline(values: Sequence[float]) -> str:
-    """The values as bars from lowest to highest, a space for one that is not finite: `█▅▂▁`."""
-    finite = [value for value in values if math.isfinite(value)]
-    if not finite:
-        return ""
-    low, span = min(finite), (max(finite) - min(finite)) or 1.0
-    return "".join(
-        _BARS[round((value - low) / span * (len(_BARS) - 1))] if math.isfinite(value) else " " for value in values
-    )
-
-
 def _values(logs: dict[str, Any]) -> str:
     return "  ".join(f"{name} {float(logs[name]):.4f}" for name in _SHOWN if name in logs)
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = seconds / 60
-    return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"

@@ -1,14 +1,14 @@
 """The order of the training samples, and their augmentation, as functions of (seed, epoch, position)."""
 
-import hashlib
 from typing import Any, Protocol
 
-import keras
 import numpy as np
 
 from kerastrain._core.checks import boolean, choice, whole_number
+from kerastrain._core.described import sha256_of
 from kerastrain._core.errors import InputError
 from kerastrain._core.registry import NonNegativeInt, PositiveInt
+from kerastrain.datasets.epoch_batches import EpochBatches
 from kerastrain.preprocessing import flip_mask, random_crop
 
 
@@ -24,7 +24,7 @@ class Augmentation(Protocol):
         ...
 
 
-class Batches(keras.utils.PyDataset):
+class Batches(EpochBatches):
     """Training batches out of arrays in memory, in an order that depends on nothing but the seed and the epoch.
 
     `fit(shuffle=True)` takes its order from global state (and after `set_random_seed` repeats one permutation every
@@ -32,9 +32,9 @@ class Batches(keras.utils.PyDataset):
     of (seed, e, image), the further `augmentation` of (seed, e, batch). So any batch can be made again at any time, and
     a resumed training goes on within an epoch without going through it again.
 
-    `start` sets epoch and position. `kerastrain.callbacks.ResumableCheckpoint(folder, batches)` calls it, and
-    `batches.following()` is a callback that does it alone. Fit with `shuffle=False`, else Keras permutes the batches
-    from Python's global random state.
+    In `fit` its epochs are those of `fit`. `start` sets epoch and position by hand, and
+    `kerastrain.callbacks.ResumableCheckpoint(folder, batches)` calls it to go on within an epoch. Fit with
+    `shuffle=False`, else Keras permutes the batches from Python's global random state; without `steps_per_epoch`.
 
     Args:
         inputs: array `(samples, ...)`, or a dictionary of such arrays. With crop or flip, images `(samples, height,
@@ -42,7 +42,8 @@ class Batches(keras.utils.PyDataset):
         labels: array `(samples, ...)`.
         batch_size: samples in a batch; the last one of an epoch may be smaller.
         seed: of the order and the augmentation.
-        crop: pixels of reflected padding to crop from at random; 0 switches it off.
+        crop: pixels of reflected padding to crop from at random, fewer than the images have in height and width; 0
+            switches it off.
         flip: `none`, `random` or `alternating`, see `kerastrain.preprocessing.flip_mask`.
         augmentation: what comes after crop and flip, for a batch at a time, see `Augmentation`; None for nothing.
         image_key: in a dictionary of inputs, the one to augment.
@@ -91,7 +92,11 @@ class Batches(keras.utils.PyDataset):
                 + ("nothing called " + repr(image_key) if images is None else f"shape {images.shape}")
                 + "."
             )
-        self.length = -(-samples // self.batch_size)
+        if self.crop and self.crop >= min(images.shape[1:3]):
+            raise InputError(
+                f"`crop` must be less than the height and the width of the images, {images.shape[1]} and "
+                f"{images.shape[2]}. Received: crop={self.crop}."
+            )
         if even:
             self.bounds = np.linspace(0, samples, self.length + 1).round().astype(int)
         else:
@@ -99,8 +104,9 @@ class Batches(keras.utils.PyDataset):
         self.weighted = even and samples % self.length != 0
         self.start(0)
 
-    def __len__(self) -> int:
-        return self.length - self.step
+    @property
+    def length(self) -> int:
+        return -(-len(self.labels) // self.batch_size)
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
         index += self.step
@@ -124,31 +130,12 @@ class Batches(keras.utils.PyDataset):
         images: Any = self._augmented(self._images[chosen], chosen) if self._images is not None else None
         return self._with_images(images, chosen), self.labels[chosen]
 
-    def start(self, epoch: int, step: int = 0) -> None:
-        """Go to a place in the training: from now on batch 0 is the one behind `step` batches of `epoch`.
-
-        Everything random about the epoch is drawn, for all samples at once: a few milliseconds.
-
-        Args:
-            epoch: counted from 0.
-            step: batches of it that are done.
-
-        Raises:
-            InputError: there are fewer batches in an epoch.
-        """
-        epoch, step = whole_number("epoch", epoch, minimum=0), whole_number("step", step, minimum=0)
-        if step > self.length:
-            raise InputError(f"`step` must be at most {self.length}, the batches of an epoch. Received: step={step}.")
-        self.epoch, self.step = epoch, step
+    def _draw(self, epoch: int) -> None:
         samples = len(self.labels)
         self.order = np.random.default_rng([self.seed, epoch, 0]).permutation(samples)
         generator = np.random.default_rng([self.seed, epoch, 1])
         self.offsets = generator.integers(0, 2 * self.crop + 1, (samples, 2), dtype=np.int32) if self.crop else None
         self.flipped = flip_mask(self.flip, samples, seed=self.seed, epoch=epoch)
-
-    def following(self) -> keras.callbacks.Callback:
-        """A callback that starts each epoch of `fit`, for a training without a `ResumableCheckpoint`."""
-        return keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: self.start(epoch))
 
     def identity(self) -> dict[str, Any]:
         """Plain data that two equal data orders share, with a sha256 of all samples and labels."""
@@ -161,7 +148,7 @@ class Batches(keras.utils.PyDataset):
             "flip": self.flip,
             "even": self.even,
             "augmentation": self.augmentation.identity() if self.augmentation is not None else None,
-            "sha256": {key: _sha256(values) for key, values in {**parts, "labels": self.labels}.items()},
+            "sha256": {key: sha256_of(values) for key, values in {**parts, "labels": self.labels}.items()},
         }
 
     @property
@@ -183,8 +170,3 @@ class Batches(keras.utils.PyDataset):
         mirrored = self.flipped[chosen]
         offsets = np.zeros((len(chosen), 2), np.int32) if self.offsets is None else self.offsets[chosen]
         return random_crop(images, offsets, self.crop, mirrored if mirrored.any() else None)
-
-
-def _sha256(values: Any) -> str:
-    values = np.ascontiguousarray(values)
-    return hashlib.sha256(f"{values.dtype} {values.shape}".encode() + values.tobytes()).hexdigest()[:16]

@@ -8,15 +8,16 @@ import numpy as np
 from kerastrain._core.checks import whole_number
 from kerastrain._core.errors import InputError
 from kerastrain._core.registry import NonNegativeInt
+from kerastrain.datasets.epoch_batches import EpochBatches
 
 
-class SeededOrder(keras.utils.PyDataset):
+class SeededOrder(EpochBatches):
     """Any finite PyDataset, its batches in an order that depends on nothing but the seed and the epoch.
 
     Keras shuffles the batches of a PyDataset from Python's global random state. Here epoch e has the permutation of
     (seed, e), and `start` goes to any place in it, so that `kerastrain.callbacks.ResumableCheckpoint` continues within
     an epoch. What a batch holds stays the data set's business: to be the same after a resume it must follow from its
-    index. Fit with `shuffle=False`.
+    index. Fit with `shuffle=False`, without `steps_per_epoch`.
 
     Args:
         dataset: a `keras.utils.PyDataset` with a length; its workers are used.
@@ -54,44 +55,29 @@ class SeededOrder(keras.utils.PyDataset):
         self.named = identity
         self.start(0)
 
-    def __len__(self) -> int:
-        return len(self.order) - self.step
+    @property
+    def length(self) -> int:
+        return int(self.dataset.num_batches)
 
     def __getitem__(self, index: int) -> Any:
         return self.dataset[int(self.order[index + self.step])]
 
-    def start(self, epoch: int, step: int = 0) -> None:
-        """Go to a place in the training: from now on batch 0 is the one behind `step` batches of `epoch`.
-
-        Args:
-            epoch: counted from 0.
-            step: batches of it that are done.
-
-        Raises:
-            InputError: there are fewer batches in an epoch.
-        """
-        length = int(self.dataset.num_batches)
-        epoch, step = whole_number("epoch", epoch, minimum=0), whole_number("step", step, minimum=0)
-        if step > length:
-            raise InputError(f"`step` must be at most {length}, the batches of an epoch. Received: step={step}.")
-        self.step = step
-        self.order = np.random.default_rng([self.seed, epoch, 0]).permutation(length)
-
-    def following(self) -> keras.callbacks.Callback:
-        """A callback that starts each epoch of `fit`, for a training without a `ResumableCheckpoint`."""
-        return keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: self.start(epoch))
+    def _draw(self, epoch: int) -> None:
+        self.order = np.random.default_rng([self.seed, epoch, 0]).permutation(self.length)
 
     def identity(self) -> dict[str, Any]:
         """Plain data that two equal orders share."""
         return {
             "class": type(self.dataset).__qualname__,
-            "batches": int(self.dataset.num_batches),
+            "batches": self.length,
             "seed": self.seed,
             "identity": self.named,
         }
 
     def on_epoch_begin(self) -> None:
+        super().on_epoch_begin()
         self.dataset.on_epoch_begin()
 
     def on_epoch_end(self) -> None:
+        super().on_epoch_end()
         self.dataset.on_epoch_end()

@@ -87,11 +87,7 @@ def learning_rate_range_test(
     that rises linearly; here by equal factors); the smoothing and the factor 4: Gugger, 2018, How do you find a good
     learning rate, and fastai, where the smoothing is 0.98.
     """
-    number("min_learning_rate", min_learning_rate, above=0)
-    number("max_learning_rate", max_learning_rate, above=min_learning_rate)
-    whole_number("steps", steps, minimum=2)
-    number("smoothing", smoothing, minimum=0, below=1)
-    number("stop_factor", stop_factor, above=1)
+    check_options(min_learning_rate, max_learning_rate, steps, smoothing, stop_factor)
     whole_number("batch_size", batch_size)
     _check(model)
     with _undone(model) as optimizer:
@@ -102,6 +98,21 @@ def learning_rate_range_test(
         rising = _Rising(min_learning_rate, max_learning_rate, steps, start)
         with keras_optimizer.learning_rate_from(optimizer, rising), keras_training.fresh_train_function(model):
             return _tested(model, optimizer, batches, start, steps, smoothing, stop_factor)
+
+
+def check_options(
+    min_learning_rate: Any = 1e-7,
+    max_learning_rate: Any = 10.0,
+    steps: Any = 100,
+    smoothing: Any = 0.9,
+    stop_factor: Any = 4.0,
+) -> None:
+    """Raise the InputError that the test would, before there is a model or data."""
+    number("min_learning_rate", min_learning_rate, above=0)
+    number("max_learning_rate", max_learning_rate, above=min_learning_rate)
+    whole_number("steps", steps, minimum=2)
+    number("smoothing", smoothing, minimum=0, below=1)
+    number("stop_factor", stop_factor, above=1)
 
 
 def _tested(

@@ -3,6 +3,7 @@
 from kerastrain.experiments.augmentation_parts import AUGMENTATIONS, mixes_labels
 from kerastrain.experiments.build import build
 from kerastrain.experiments.callback_parts import CALLBACKS
+from kerastrain.experiments.fast_compile import fast_compile
 from kerastrain.experiments.find_learning_rate import find_learning_rate
 from kerastrain.experiments.fit import Training, fit
 from kerastrain.experiments.optimizer_parts import AVERAGING, GRADIENT_TRANSFORMS, GROUPS
@@ -34,6 +35,7 @@ __all__ = [
     "Training",
     "build",
     "evaluate",
+    "fast_compile",
     "find_learning_rate",
     "fit",
     "from_document",

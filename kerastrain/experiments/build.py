@@ -10,7 +10,8 @@ from kerastrain._core.keras_layers import all_layers
 from kerastrain.callbacks import StatefulCallback
 from kerastrain.datasets import Batches
 from kerastrain.experiments.augmentation_parts import AugmentationLayers, mixes_labels
-from kerastrain.experiments.callback_parts import MOVES_THE_OPTIMIZER, CallbackContext, build_callbacks
+from kerastrain.experiments.callback_context import CallbackContext
+from kerastrain.experiments.callback_parts import MOVES_THE_OPTIMIZER, build_callbacks
 from kerastrain.experiments.execution import Execution, choose_execution, choose_precision, policy_name
 from kerastrain.experiments.movable import movable_optimizer
 from kerastrain.experiments.optimizer_parts import build_optimizer

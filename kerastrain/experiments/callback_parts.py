@@ -1,6 +1,5 @@
 """The names that a recipe's `callbacks` list knows: ours and Keras's, fitted to a run and its folder."""
 
-import dataclasses
 import math
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +20,13 @@ from kerastrain._core.registry import (
     Registry,
     problem,
 )
+from kerastrain.experiments.callback_context import (
+    EVALUATION_BATCH,
+    EVENTS,
+    RECALIBRATION_SAMPLES,
+    SNAPSHOTS,
+    CallbackContext,
+)
 from kerastrain.experiments.schedule_parts import made, number_or_schedule
 
 CALLBACKS = Registry("callback")
@@ -31,41 +37,8 @@ Mode = Literal["auto", "min", "max"]
 Factor = Annotated[float, Field(gt=0, lt=1)]
 AboveOne = Annotated[float, Field(gt=1, allow_inf_nan=False)]
 
-# Where a run's snapshots are.
-SNAPSHOTS = "snapshots"
-# Where what a divergence guard has done is kept, a line of JSON each.
-EVENTS = "events.jsonl"
-# Samples of an evaluation's batch.
-EVALUATION_BATCH = 512
-# Training samples that batch normalization's statistics are taken from for averaged weights.
-RECALIBRATION_SAMPLES = 4096
-
 # They move variables that only a `ComposedOptimizer` has.
 MOVES_THE_OPTIMIZER = ("divergence_guard", "reduce_on_plateau", "schedule_hyperparameter")
-
-
-@dataclasses.dataclass(frozen=True)
-class CallbackContext:
-    """What callbacks need to know of their run.
-
-    folder: where their files go; None in a search's trial, which has none.
-    steps: updates in an epoch.
-    epochs: of the run.
-    validation: the validation data, `(inputs, labels)`; None while a recipe is only checked.
-    recalibration: training batches for the statistics of averaged weights.
-    batch_size: samples in one of them.
-    batches: what `fit` trains on.
-    announce: is given one line for each thing worth telling.
-    """
-
-    folder: pathlib.Path | None
-    steps: int
-    epochs: int
-    validation: tuple[Any, Any] | None = None
-    recalibration: Any = None
-    batch_size: int = 1
-    batches: datasets.Batches | None = None
-    announce: Callable[[str], None] | None = None
 
 
 CALLBACKS.add(
@@ -176,9 +149,10 @@ CALLBACKS.add(
 def _best_model(
     monitor: Monitor = "val_loss", mode: Mode = "auto", averaged: bool = False, *, folder: pathlib.Path | None
 ) -> Any:
-    # Without a run folder (a search's trial) there is nowhere to keep a model, and nothing to do.
+    # Without a run folder (a search's trial) there is nowhere to keep a model, and nothing to do but to refuse an
+    # optimizer without averages, as these do.
     if folder is None:
-        return keras.callbacks.Callback()
+        return callbacks.AveragedWeights() if averaged else keras.callbacks.Callback()
     return callbacks.BestModel(folder / "best_model.keras", monitor, mode, averaged)
 
 

@@ -16,6 +16,7 @@ _MAX_STEPS = 64
 # Multiply-adds a second that a core reaches in training, in orders of magnitude; only the step count depends on it.
 _MULTIPLY_ADDS_PER_SECOND = 3e10
 _ACCELERATOR_FACTOR = 500
+_BFLOAT16_FLAGS = ("amx_bf16", "avx512_bf16")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,8 +37,9 @@ class Execution:
 def choose_precision(asked: str) -> tuple[str, str]:
     """The precision to compute in, and the reason.
 
-    `auto` takes bfloat16 where the hardware multiplies it faster than float32: on a processor with AMX, or on an
-    accelerator of the Ampere generation or later. Elsewhere bfloat16 is emulated, or slower, and float32 it is.
+    `auto` takes bfloat16 where the hardware multiplies it faster than float32: on a processor with AMX or AVX-512's
+    bfloat16, or on an accelerator of the Ampere generation or later. Elsewhere bfloat16 is emulated, or slower, and
+    float32 it is; JAX on a processor is slower in it whatever that has.
     """
     if asked != "auto":
         return asked, f"precision {asked}: asked for"
@@ -46,9 +48,12 @@ def choose_precision(asked: str) -> tuple[str, str]:
         if accelerator.has_bfloat16():
             return "bfloat16", f"precision bfloat16: {name} multiplies it natively"
         return "float32", f"precision float32: {name} has no native bfloat16"
-    if "amx_bf16" in machine.cpu_flags():
-        return "bfloat16", "precision bfloat16: the processor has AMX (amx_bf16)"
-    return "float32", "precision float32: the processor has no AMX (amx_bf16)"
+    if keras.backend.backend() == "jax":
+        return "float32", "precision float32: JAX is slower in bfloat16 on a processor"
+    for flag in _BFLOAT16_FLAGS:
+        if flag in machine.cpu_flags():
+            return "bfloat16", f"precision bfloat16: the processor multiplies it natively ({flag})"
+    return "float32", f"precision float32: the processor has neither of {' and '.join(_BFLOAT16_FLAGS)}"
 
 
 def policy_name(precision: str) -> str:

@@ -6,7 +6,9 @@ from typing import Any
 
 from kerastrain import diagnostics, plots
 from kerastrain._core import atomic_files
+from kerastrain._core.checks import place_for_file
 from kerastrain._core.errors import WorkFailedError
+from kerastrain.diagnostics.learning_rate_range_test import check_options
 from kerastrain.experiments.build import build, training_batches
 from kerastrain.experiments.prepare import PreparedData, prepare
 from kerastrain.experiments.recipe import Recipe
@@ -33,8 +35,9 @@ def find_learning_rate(
         `stopped`; `recipe`, its name; `figure`, the path, or None. It is JSON.
 
     Raises:
-        InputError: an argument out of range. WorkFailedError: the first loss is not finite.
+        InputError: an argument out of range, before anything is loaded. WorkFailedError: the first loss is not finite.
     """
+    check(out, **options)
     data = data or prepare(recipe)
     model = build(recipe, data)
     batches = training_batches(recipe, data)
@@ -48,6 +51,13 @@ def find_learning_rate(
         with atomic_files.replacing(path) as temporary:
             figure.savefig(temporary, dpi=120)
     return {"recipe": recipe.name, **found._asdict(), "figure": None if path is None else str(path)}
+
+
+def check(out: str | pathlib.Path | None, **options: Any) -> None:
+    """Raise the InputError that `find_learning_rate` would for its arguments."""
+    check_options(**options)
+    if out is not None:
+        place_for_file("out", pathlib.Path(out) / FIGURE)
 
 
 def table(result: dict[str, Any], rows: int = 12) -> list[str]:

@@ -16,7 +16,8 @@ from kerastrain._core import atomic_files, small_data
 from kerastrain._core.errors import WorkFailedError
 from kerastrain.callbacks import EarlyStopping, ResumableCheckpoint, StatefulCallback
 from kerastrain.experiments.build import callback_context, training_batches
-from kerastrain.experiments.callback_parts import EVALUATION_BATCH, build_callbacks
+from kerastrain.experiments.callback_context import EVALUATION_BATCH
+from kerastrain.experiments.callback_parts import build_callbacks
 from kerastrain.experiments.interruption import Interruption, StopWhenInterrupted
 from kerastrain.experiments.prepare import PreparedData
 from kerastrain.experiments.recipe import Recipe
@@ -28,9 +29,12 @@ class Training:
     """What `fit` returns.
 
     history: one row an epoch: epoch (from 0), loss, accuracy, val_loss, val_accuracy, ..., learning_rate, seconds.
-    seconds: wall time of the training in this process, validation after each epoch included.
-    images_per_second: training samples seen by this process, over `seconds`.
+    seconds: wall time of the training, validation after each epoch included, and that of earlier processes up to the
+        checkpoints from which it went on.
+    earlier_seconds: the part of it that earlier processes have taken.
+    images_per_second: training samples of the history, over `seconds`.
     stopped: the signal that ended it early (`SIGINT`, `SIGTERM`), or None.
+    resumed: how many times it went on from a checkpoint.
     notes: what early stopping has to tell: which weights the model holds, and why training ended.
     """
 
@@ -38,11 +42,13 @@ class Training:
     seconds: float
     images_per_second: float
     stopped: str | None
+    resumed: int = 0
+    earlier_seconds: float = 0.0
     notes: tuple[str, ...] = ()
 
 
 class EpochRecorder(StatefulCallback):
-    """Keeps every epoch's values, and raises WorkFailedError when the loss is no longer finite.
+    """Keeps every epoch's values and the time, and raises WorkFailedError when the loss is no longer finite.
 
     A `DivergenceGuard` beside it decides in its place: of a step that the guard takes back it is told no loss.
 
@@ -52,24 +58,32 @@ class EpochRecorder(StatefulCallback):
         interrupted: once it says so, the epoch under way is not whole and gets no row.
     """
 
-    state_names = ("rows",)
+    state_names = ("rows", "seconds", "resumed")
 
     def __init__(self, path: pathlib.Path | None = None, interrupted: Callable[[], bool] = lambda: False) -> None:
         super().__init__()
         self.path = path
         self.interrupted = interrupted
         self.rows: list[dict[str, Any]] = []
-        self.resumed_rows = 0
-        self._start = 0.0
+        self.resumed = 0
+        self.earlier_seconds = 0.0
+        self._made = time.perf_counter()
+        self._epoch_begun: float | None = None
+
+    @property
+    def seconds(self) -> float:
+        """Since it was made, and in earlier processes."""
+        return self.earlier_seconds + time.perf_counter() - self._made
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on behind the rows of an earlier process, or where a divergence guard goes back to."""
-        self.resumed_rows = max(self.resumed_rows, len(state["rows"]) - len(self.rows))
         # In place: a training's caller may hold the list.
         self.rows[:] = state["rows"]
+        if self._epoch_begun is None:  # A guard goes back within an epoch, and not in time.
+            self.earlier_seconds, self.resumed = state["seconds"], state["resumed"] + 1
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self._start = time.perf_counter()
+        self._epoch_begun = time.perf_counter()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         loss = float((logs or {}).get("loss", 0.0))
@@ -87,7 +101,7 @@ class EpochRecorder(StatefulCallback):
         row: dict[str, Any] = {"epoch": epoch}
         row.update({name: float(value) for name, value in (logs or {}).items()})
         row["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
-        row["seconds"] = round(time.perf_counter() - self._start, 4)
+        row["seconds"] = round(time.perf_counter() - (self._epoch_begun or self._made), 4)
         self.rows.append(row)
         if self.path is not None:
             stream = io.StringIO()
@@ -138,10 +152,8 @@ def fit(
 
     recorder = EpochRecorder(None if folder is None else folder / HISTORY, lambda: stopped() is not None)
     everything = [*own, recorder, *callbacks]
-    # A checkpoint starts the batches itself, and listens for signals.
-    if saving is None:
-        everything = [batches.following(), *everything, StopWhenInterrupted(interruption)]
-    start = time.perf_counter()
+    if saving is None:  # A checkpoint listens for signals itself.
+        everything.append(StopWhenInterrupted(interruption))
     with interruption.listening() if saving is None else contextlib.closing(saving):
         model.fit(
             small_data.prepared_for_fit(batches),
@@ -152,7 +164,9 @@ def fit(
             shuffle=False,
             verbose=0,
         )
-    seconds = time.perf_counter() - start
-    samples = len(data.train[1]) * (len(recorder.rows) - recorder.resumed_rows)
+    seconds = recorder.seconds
+    samples = len(data.train[1]) * len(recorder.rows)
     notes = tuple(callback.description for callback in everything if isinstance(callback, EarlyStopping))
-    return Training(recorder.rows, seconds, samples / seconds, stopped(), notes)
+    return Training(
+        recorder.rows, seconds, samples / seconds, stopped(), recorder.resumed, recorder.earlier_seconds, notes
+    )

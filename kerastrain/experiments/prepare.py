@@ -21,11 +21,11 @@ class PreparedData:
 
     train, validation, test: `(inputs, labels)`; inputs are uint8 images `(samples, height, width, channels)`, or a
     dictionary of arrays. Labels are one-hot where the recipe mixes them. The validation samples are held out of the
-    training set; nothing is chosen by the test set.
+    training set, and None where the recipe holds out none; nothing is chosen by the test set.
     """
 
     train: tuple[Any, np.ndarray]
-    validation: tuple[Any, np.ndarray]
+    validation: tuple[Any, np.ndarray] | None
     test: tuple[Any, np.ndarray]
     class_names: tuple[str, ...]
     description: str
@@ -52,8 +52,13 @@ class PreparedData:
             "description": self.description,
             "fingerprint": self.fingerprint,
             "class_names": list(self.class_names),
-            "samples": {role: len(getattr(self, role)[1]) for role in ("train", "validation", "test")},
+            "samples": {role: self.samples(role) for role in ("train", "validation", "test")},
         }
+
+    def samples(self, role: str) -> int:
+        """How many samples a role has."""
+        held = getattr(self, role)
+        return 0 if held is None else len(held[1])
 
 
 def prepare(recipe: Recipe, loaded: dict[str, datasets.ImageData] | None = None) -> PreparedData:
@@ -70,8 +75,12 @@ def prepare(recipe: Recipe, loaded: dict[str, datasets.ImageData] | None = None)
     data = (loaded or {}).get(recipe.data.name) or datasets.load(recipe.data.name)
     if loaded is not None:
         loaded[recipe.data.name] = data
-    splits = datasets.split(data, recipe.data.validation, seed=seed)
-    train = splits.train
+    if recipe.data.validation == 0:
+        train, validation = datasets.Split(data.x_train, data.y_train), None
+        test = datasets.Split(data.x_test, data.y_test)
+    else:
+        splits = datasets.split(data, recipe.data.validation, seed=seed)
+        train, validation, test = splits.train, splits.validation, splits.test
     if recipe.data.train_limit is not None:
         train = _limited(train, recipe.data.train_limit, seed)
     form = DATA_FORMS[recipe.model["topology"]]
@@ -84,8 +93,8 @@ def prepare(recipe: Recipe, loaded: dict[str, datasets.ImageData] | None = None)
 
     return PreparedData(
         train=formed(train),
-        validation=formed(splits.validation),
-        test=formed(splits.test),
+        validation=None if validation is None else formed(validation),
+        test=formed(test),
         class_names=data.class_names,
         description=data.description,
         fingerprint=data.fingerprint(),

@@ -1,6 +1,6 @@
 """The names that a recipe's `data.preprocess` knows: Keras layers at the head of the model, so the host keeps uint8."""
 
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -58,7 +58,12 @@ def _zca_whitening(epsilon: NonNegativeFloat = 1e-2, samples: PositiveInt = 10_0
 
 
 def _patch_whitening(
-    size: PositiveInt = 2, epsilon: PositiveFloat = 5e-4, samples: PositiveInt = 5_000, *, images: np.ndarray
+    size: PositiveInt = 2,
+    epsilon: PositiveFloat = 5e-4,
+    samples: PositiveInt = 5_000,
+    padding: Literal["same", "valid"] = "same",
+    *,
+    images: np.ndarray,
 ) -> list[Any]:
     mean, variance = channel_statistics(images)
     channels = images.shape[-1]
@@ -66,7 +71,7 @@ def _patch_whitening(
     whitening = keras.layers.Conv2D(
         2 * size * size * channels,
         size,
-        padding="same",
+        padding=padding,
         use_bias=False,
         trainable=False,
         kernel_initializer=initializers.PatchWhitening(epsilon).adapt(normalized, size),

@@ -65,7 +65,7 @@ class Data(_Section):
     """Which images, how many of them, and what happens to them before the first layer."""
 
     name: Annotated[str, Field(min_length=1)] = "cifar10"
-    validation: Annotated[float, Field(gt=0, lt=1)] | PositiveInt = 5000
+    validation: Annotated[float, Field(gt=0, lt=1)] | NonNegativeInt = 5000
     train_limit: PositiveInt | None = None
     augment: Augment = Augment()
     preprocess: Annotated[dict[str, Any], PlainValidator(PREPROCESSORS.validate)] = {"type": "rescale"}
@@ -115,9 +115,11 @@ class TestTimeViews(_Section):
 class Evaluation(_Section):
     """How the trained model is asked.
 
+    roles: on which of the training, validation and test sets.
     test_time_augmentation: the validation and test sets are evaluated a second time, by the mean of several views.
     """
 
+    roles: Annotated[list[Literal["train", "val", "test"]], Field(min_length=1)] = ["train", "val", "test"]
     test_time_augmentation: TestTimeViews | None = None
 
 
@@ -141,7 +143,8 @@ class Recipe(_Section):
             message = f"the topology `{topology}` is for `task: {TASKS[topology]}`"
             raise problem(("task",), message, self.task)
         watchable = monitors(self.callbacks, METRICS[self.task])
-        for index, (callback, known) in enumerate(zip(self.callbacks, watchable, strict=True)):
+        for index, (callback, names) in enumerate(zip(self.callbacks, watchable, strict=True)):
+            known = [name for name in names if self.data.validation != 0 or not name.startswith("val_")]
             monitor = callback.get("monitor", [])
             for name in monitor if isinstance(monitor, list) else [monitor]:
                 if name not in known:

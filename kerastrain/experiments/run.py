@@ -13,11 +13,11 @@ import keras
 from kerastrain import layers, optimizers, plots
 from kerastrain._core import atomic_files, machine
 from kerastrain.experiments.build import build_for_execution, step_samples, training_batches, views_of
-from kerastrain.experiments.callback_parts import EVALUATION_BATCH, RECALIBRATION_SAMPLES
+from kerastrain.experiments.callback_context import EVALUATION_BATCH, RECALIBRATION_SAMPLES
 from kerastrain.experiments.fit import Training, fit
 from kerastrain.experiments.interruption import Interruption, StopWhenInterrupted
 from kerastrain.experiments.prepare import PreparedData, prepare
-from kerastrain.experiments.recipe import Recipe
+from kerastrain.experiments.recipe import METRICS, Recipe
 from kerastrain.experiments.run_folder import CURVES, LOGS, MODEL, RESULT, TRAINING_WEIGHTS, RunFolder
 
 ROLES = {"train": "train", "val": "validation", "test": "test"}
@@ -51,7 +51,8 @@ def run(
 
     Returns:
         The content of result.json. A finished run of the same recipe in the folder is returned without training, an
-        unfinished one goes on where it was.
+        unfinished one goes on where it was: `resumed` says how often it has, and `seconds` and `training_seconds` count
+        the training of earlier processes too, up to the checkpoints from which it went on.
 
     Raises:
         InputError: bad data. RefusedError: the folder is in use or holds something else. WorkFailedError: diverged.
@@ -88,7 +89,7 @@ def _run(
     training = fit(recipe, model, data, callbacks=[*logs, *callbacks], folder=folder.path, announce=announce)
     for note in training.notes:
         announce(note)
-    stopped, metrics = training.stopped, _last_epoch(training)
+    stopped, evaluated = training.stopped, {}
     if optimizers.has_averaged_weights(model):
         # `model.keras` will have the averages.
         with atomic_files.replacing(folder / TRAINING_WEIGHTS) as path:
@@ -96,24 +97,24 @@ def _run(
     with _final_weights(recipe, model, data, announce):
         _write_training(folder, recipe, model, training)
         if stopped is None:
-            announce("Evaluating on the training, validation and test sets")
+            announce(f"Evaluating on: {', '.join(ROLES[role] for role in recipe.evaluation.roles)}")
             interruption = Interruption()
             with interruption.listening():
                 stop = [StopWhenInterrupted(interruption)]
-                metrics |= evaluate(model, data, callbacks=stop)
+                evaluated = evaluate(model, data, recipe.evaluation.roles, callbacks=stop)
                 if interruption.name is None:
-                    metrics |= evaluate_views(recipe, model, data, callbacks=stop)
+                    evaluated |= evaluate_views(recipe, model, data, callbacks=stop)
             stopped = interruption.name
-    if stopped is not None:
-        metrics["test"] = None
+    metrics = evaluated if stopped is None else {**_last_epoch(recipe, training), **evaluated, "test": None}
     result = {
         "run": str(folder.path),
         "status": "finished" if stopped is None else "interrupted",
         **metrics,
         "epochs": len(training.history),
-        "seconds": round(time.perf_counter() - start, 3),
+        "seconds": round(time.perf_counter() - start + training.earlier_seconds, 3),
         "training_seconds": round(training.seconds, 3),
         "images_per_second": round(training.images_per_second, 1),
+        "resumed": training.resumed,
         "seed": recipe.training.seed,
         "recipe_hash": recipe.hash(),
         "data": data.facts(),
@@ -139,7 +140,7 @@ def evaluate(
     Args:
         model: a compiled model.
         data: as `prepare` gives it.
-        roles: some of `train`, `val` and `test`.
+        roles: some of `train`, `val` and `test`; what the data has nothing of is passed over.
         callbacks: for Keras's `evaluate`; when one ends it early, the remaining roles are left out.
 
     Returns:
@@ -147,6 +148,8 @@ def evaluate(
     """
     found: dict[str, Any] = {}
     for role in roles:
+        if getattr(data, ROLES[role]) is None:
+            continue
         inputs, labels = getattr(data, ROLES[role])
         values = model.evaluate(
             inputs, labels, batch_size=EVALUATION_BATCH, verbose=0, return_dict=True, callbacks=list(callbacks)
@@ -171,7 +174,8 @@ def evaluate_views(
     augmented = views_of(recipe, model)
     if augmented is None:
         return {}
-    return {"test_time_augmentation": evaluate(augmented, data, ("val", "test"), callbacks)}
+    roles = [role for role in recipe.evaluation.roles if role != "train"]
+    return {"test_time_augmentation": evaluate(augmented, data, roles, callbacks)}
 
 
 @contextlib.contextmanager
@@ -190,14 +194,13 @@ def _final_weights(recipe: Recipe, model: keras.Model, data: PreparedData, annou
         yield
 
 
-def _last_epoch(training: Training) -> dict[str, Any]:
+def _last_epoch(recipe: Recipe, training: Training) -> dict[str, Any]:
     """The metrics of the last epoch as training logged them, for a run that was stopped before its evaluation."""
     row = training.history[-1] if training.history else {}
-    names = [name for name in row if f"val_{name}" in row]
-    return {
-        "train": {name: _json_number(row[name]) for name in names},
-        "val": {name: _json_number(row[f"val_{name}"]) for name in names},
-    }
+    names = [name for name in METRICS[recipe.task] if name in row]
+    found = {"train": {name: _json_number(row[name]) for name in names}}
+    validated = {name: _json_number(row[f"val_{name}"]) for name in names if f"val_{name}" in row}
+    return {**found, "val": validated} if validated else found
 
 
 def _tensorboard(folder: RunFolder, announce: Announce) -> list[keras.callbacks.Callback]:
@@ -214,7 +217,7 @@ def _json_number(value: Any) -> float | None:
 
 
 def _data_line(data: PreparedData) -> str:
-    counts = ", ".join(f"{len(getattr(data, role)[1]):,} {name}" for name, role in ROLES.items())
+    counts = ", ".join(f"{data.samples(role):,} {name}" for name, role in ROLES.items())
     return f"Data: {data.description}: {counts}"
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from kerastrain._core import atomic_files, folder_lock, yaml_document
 from kerastrain._core.differences import differences
 from kerastrain._core.errors import InputError, RefusedError
-from kerastrain.experiments.callback_parts import EVENTS, SNAPSHOTS
+from kerastrain.experiments.callback_context import EVENTS, SNAPSHOTS
 
 RECIPE, RESULT, HISTORY = "recipe.yaml", "result.json", "history.csv"
 MODEL, BEST_MODEL, CURVES, LOGS, LOCK = "model.keras", "best_model.keras", "curves.png", "logs", folder_lock.LOCK

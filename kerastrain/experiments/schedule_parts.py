@@ -138,7 +138,7 @@ def _piecewise_constant_decay(
 def _warmup(
     schedule: Rate,
     warmup_epochs: PositiveFloat,
-    shape: Literal["linear", "cosine", "exponential"] = "linear",
+    shape: Literal["linear", "cosine", "cubic", "exponential"] = "linear",
     start_fraction: UnitInterval = 0.0,
     *,
     steps: int,

@@ -11,6 +11,7 @@ import numpy as np
 
 from kerastrain import datasets, layers
 from kerastrain._core import yaml_document
+from kerastrain._core.checks import whole_number
 from kerastrain._core.errors import InputError
 from kerastrain.experiments.build import loss_of, metrics_of
 from kerastrain.experiments.prepare import PreparedData, prepare
@@ -92,6 +93,8 @@ class Trained:
         Raises:
             InputError: a file has no image, or there is no dropout to sample.
         """
+        if dropout_samples is not None:
+            whole_number("dropout_samples", dropout_samples, minimum=2)
         images = np.stack([_read_image(path, self._image_shape) for path in paths])
         inputs: Any = images
         if self.form == "image_and_histogram":

@@ -2,7 +2,12 @@
 
 from kerastrain.layers.activations import GELU, Maxout, PReLU, StochasticGELU
 from kerastrain.layers.core import TiedDense
-from kerastrain.layers.normalization import GhostBatchNormalization, TextbookBatchNormalization, recalibrate
+from kerastrain.layers.normalization import (
+    FusedBatchNormalization,
+    GhostBatchNormalization,
+    TextbookBatchNormalization,
+    recalibrate,
+)
 from kerastrain.layers.preprocessing import (
     MeanCentering,
     MinMaxScaling,
@@ -24,6 +29,7 @@ __all__ = [
     "GELU",
     "DropBlock2D",
     "DropConnect",
+    "FusedBatchNormalization",
     "GhostBatchNormalization",
     "Maxout",
     "MeanCentering",

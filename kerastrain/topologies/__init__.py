@@ -2,6 +2,7 @@
 
 from kerastrain.topologies import component_names as component_names
 from kerastrain.topologies import registration as registration
+from kerastrain.topologies.airbench import airbench
 from kerastrain.topologies.catalog import DATA_FORMS, TASKS, TOPOLOGIES, describe
 from kerastrain.topologies.components import ACTIVATIONS, DROPOUTS, INITIALIZERS, NORMALIZATIONS, REGULARIZERS
 from kerastrain.topologies.convnet import convnet
@@ -12,6 +13,7 @@ from kerastrain.topologies.mlp_sequential import mlp_sequential
 from kerastrain.topologies.multi_input import multi_input
 from kerastrain.topologies.multi_label import multi_label
 from kerastrain.topologies.residual import residual
+from kerastrain.topologies.supervised_autoencoder import supervised_autoencoder
 from kerastrain.topologies.voting_ensemble import VotingEnsemble, members
 from kerastrain.topologies.voting_ensemble_of import voting_ensemble_of
 from kerastrain.topologies.voting_layer import VotingLayer
@@ -28,6 +30,7 @@ __all__ = [
     "TOPOLOGIES",
     "VotingEnsemble",
     "VotingLayer",
+    "airbench",
     "convnet",
     "describe",
     "ensemble",
@@ -38,5 +41,6 @@ __all__ = [
     "multi_input",
     "multi_label",
     "residual",
+    "supervised_autoencoder",
     "voting_ensemble_of",
 ]

@@ -87,6 +87,12 @@ def _activations() -> None:
     )
     ACTIVATIONS.add("prelu", prelu, "leaky ReLU with a learned slope per channel", skip=GIVEN)
     ACTIVATIONS.add("gelu", gelu, "x * Phi(x), Phi the normal distribution function, or an approximation", skip=GIVEN)
+    ACTIVATIONS.add(
+        "fused_gelu",
+        layers.GELU,
+        "the exact GELU in one pass over memory; the model's file then needs kerastrain",
+        only={},
+    )
     ACTIVATIONS.add("stochastic_gelu", layers.StochasticGELU, "x with probability Phi(x), else 0, in training", only={})
     ACTIVATIONS.add(
         "maxout",
@@ -178,6 +184,12 @@ def _normalizations() -> None:
             "renorm_momentum": (Fraction, 0.99),
             "synchronized": (bool, False),
         },
+    )
+    NORMALIZATIONS.add(
+        "fused_batch",
+        layers.FusedBatchNormalization,
+        "the same by TensorFlow's fused kernel, in bfloat16 too; the model's file then needs kerastrain",
+        only={"momentum": (Fraction, 0.99), **affine},
     )
     own = {"momentum": (Fraction, 0.99), **affine}
     NORMALIZATIONS.add(

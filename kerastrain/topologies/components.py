@@ -86,7 +86,7 @@ def normalization(value: Normalization, name: str, *, channels: int) -> keras.La
 
 def dropout(value: Dropout, name: str, seed: int | None = None, *, spatial: bool = False) -> keras.Layer | None:
     """A new dropout layer called `name`; None for None. `spatial` says whether its input is a stack of feature maps."""
-    if value is None or _kind(DROPOUTS, value) == "drop_connect":
+    if value is None or is_drop_connect(value):
         return None
     layer = with_rate_in_variable(_made(DROPOUTS, value, name=name, seed=derived_seed(seed, name)))
     expected = getattr(layer.input_spec, "ndim", None)
@@ -98,9 +98,14 @@ def dropout(value: Dropout, name: str, seed: int | None = None, *, spatial: bool
     return layer
 
 
+def is_drop_connect(value: Dropout) -> bool:
+    """Whether the dropout drops weights of a layer, and not values behind it."""
+    return value is not None and _kind(DROPOUTS, value) == "drop_connect"
+
+
 def connected(value: Dropout, layer: keras.Layer, seed: int | None = None) -> keras.Layer:
     """`layer`, within a `DropConnect` where that is the dropout that is asked for."""
-    if value is None or _kind(DROPOUTS, value) != "drop_connect":
+    if not is_drop_connect(value):
         return layer
     arguments = DROPOUTS.arguments(dict(value) if isinstance(value, Mapping) else value)[1]
     name = f"{layer.name}_drop_connect"

@@ -43,14 +43,14 @@ class Parts:
         """Dense, normalization, activation, dropout: the last three where they are asked for."""
         features = units * pieces(self.activation)
         norm = normalization(self.normalization, f"{name}_normalization", channels=features)
-        kernel = self._kernel(f"{name}_dense")
-        layers = [
-            self._connected(keras.layers.Dense(features, use_bias=not _centers(norm), name=f"{name}_dense", **kernel)),
-            norm,
-            activation(self.activation, f"{name}_activation", self.seed),
-            dropout(self.dropout, f"{name}_dropout", self.seed),
+        kernel = self.kernel(f"{name}_dense")
+        dense = keras.layers.Dense(features, use_bias=not _centers(norm), name=f"{name}_dense", **kernel)
+        return [
+            self._connected(dense),
+            *([] if norm is None else [norm]),
+            *self.flat_activation(f"{name}_activation"),
+            *self.flat_dropout(f"{name}_dropout"),
         ]
-        return [layer for layer in layers if layer is not None]
 
     def convolution(
         self,
@@ -74,7 +74,7 @@ class Parts:
             if not getattr(norm, "scale", False):
                 raise InputError("`zero_gamma` needs a `normalization` with a scale, such as `batch`.")
             norm.gamma_initializer = keras.initializers.Zeros()  # type: ignore[union-attr]
-        kernel = self._kernel(name, spatial=True)
+        kernel = self.kernel(name, spatial=True)
         layers = [
             self._connected(
                 keras.layers.Conv2D(
@@ -84,6 +84,16 @@ class Parts:
             norm,
         ]
         return [layer for layer in layers if layer is not None]
+
+    def flat_activation(self, name: str) -> list[keras.Layer]:
+        """The activation of vectors, in a list that is empty for the identity."""
+        layer = activation(self.activation, name, self.seed)
+        return [] if layer is None else [layer]
+
+    def flat_dropout(self, name: str) -> list[keras.Layer]:
+        """The dropout of vectors, in a list that is empty without dropout."""
+        layer = dropout(self.dropout, name, self.seed)
+        return [] if layer is None else [layer]
 
     def spatial_activation(self, name: str) -> list[keras.Layer]:
         """The activation of feature maps, in a list that is empty for the identity."""
@@ -99,19 +109,20 @@ class Parts:
         """`head`, dense, and `probabilities`, which is float32 also under a mixed precision policy."""
         classes = whole_number("classes", classes, minimum=2 if output == "softmax" else 1)
         return [
-            keras.layers.Dense(classes, name="head", **self._kernel("head", hidden=False)),
+            keras.layers.Dense(classes, name="head", **self.kernel("head", hidden=False)),
             keras.layers.Activation(output, dtype="float32", name="probabilities"),
         ]
 
-    def _connected(self, layer: keras.Layer) -> keras.Layer:
-        return connected(self.dropout, layer, self.seed)
-
-    def _kernel(self, name: str, *, spatial: bool = False, hidden: bool = True) -> dict[str, Any]:
+    def kernel(self, name: str, *, spatial: bool = False, hidden: bool = True) -> dict[str, Any]:
+        """Initializer and regularizer of the kernel of the layer `name`, as its arguments."""
         path = f"{name}/kernel"
         return {
             "kernel_initializer": initializer(self.initializer, path, self.seed, spatial=spatial, hidden=hidden),
-            "kernel_regularizer": regularizer(self.regularizer, f"{name}/kernel", spatial=spatial),
+            "kernel_regularizer": regularizer(self.regularizer, path, spatial=spatial),
         }
+
+    def _connected(self, layer: keras.Layer) -> keras.Layer:
+        return connected(self.dropout, layer, self.seed)
 
 
 def through(x: keras.KerasTensor, layers: Iterable[keras.Layer]) -> keras.KerasTensor:

@@ -177,6 +177,12 @@ def _check_pruner(made: Plan) -> None:
 
 
 def _check_metric(config: SearchConfig, base: experiments.Recipe) -> None:
+    if base.data.validation == 0:
+        raise InputError(
+            f"{config.source.where(('recipe',))}: `recipe`: a search compares its trials on validation data, and this "
+            "recipe holds none out. Received: data.validation = 0. Use another recipe, or a copy of it with a number "
+            "of images there."
+        )
     known = [f"val_{name}" for name in experiments.METRICS[base.task]]
     if config.objective.metric not in known:
         raise InputError(

@@ -5,6 +5,7 @@ import pathlib
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
@@ -18,11 +19,14 @@ from kerastrain.tuning.built_models import EPOCHS, Build, BuiltModels, DeclaredS
 from kerastrain.tuning.config import SearchConfig, as_config
 from kerastrain.tuning.fit_data import FitData, fit_data
 from kerastrain.tuning.hypermodel import RecipeHyperModel
+from kerastrain.tuning.live import LiveSearch
 from kerastrain.tuning.planning import Plan, plan, plan_of_models
 from kerastrain.tuning.records import FAILED, SearchResult, TrialRecord, best
+from kerastrain.tuning.report import report_at_end
 from kerastrain.tuning.search_folder import BEST_MODEL, SearchFolder, default_folder
 from kerastrain.tuning.space import Space
-from kerastrain.tuning.table import plan_lines, trial_line, trials_table
+from kerastrain.tuning.table import plan_lines, trials_table
+from kerastrain.tuning.trial_logs import TrialLogs
 from kerastrain.tuning.tuner import SearchTuner, TrialInterruptedError
 from kerastrain.tuning.winner import test_scores
 from kerastrain.tuning.workers import Workers
@@ -114,6 +118,7 @@ def search(
             result = earlier
         else:
             result = _Run(made, folder, console, on_trial, earlier, workers).result()
+            report_at_end(folder.path, console.print)
     console.print(trials_table(result.trials, list(made.space.parameters), result.objective))
     if result.status == "finished" and result.best is None:
         raise WorkFailedError(
@@ -171,9 +176,13 @@ class _Run:
         self.workers = workers
         self.plan, self.folder, self.console, self.on_trial = made, folder, console, on_trial
         self.earlier = earlier
+        self.logs = TrialLogs(folder.path, made.space.parameters, made.config.objective)
         self.records: list[TrialRecord] = [] if earlier is None else list(earlier.trials)
         # What earlier processes took of the budget counts.
         self.start = time.monotonic() - (0.0 if earlier is None else earlier.seconds)
+        seconds = made.config.budget.wall_clock_seconds
+        self.deadline = None if seconds is None else self.start + seconds
+        self.live = LiveSearch(made, console, self.records, self.deadline)
 
     def result(self) -> SearchResult:
         """Run them, write what there is after each, and at the end what ended it."""
@@ -183,7 +192,6 @@ class _Run:
             self.folder.begin()
         else:
             self.folder.go_on()
-        seconds = self.plan.config.budget.wall_clock_seconds
         tuner = SearchTuner(
             self.plan.oracle(),
             hypermodel,
@@ -192,13 +200,15 @@ class _Run:
             pruner=self.plan.pruner(),
             repeats=self.plan.config.repeats,
             total_epochs=self.plan.config.budget.total_epochs,
-            deadline=None if seconds is None else self.start + seconds,
+            deadline=self.deadline,
             on_trial=self._ended,
             announce=self.console.print,
+            on_epoch=self.live.on_epoch,
         )
         shared_data.remove(self.folder.path / shared_data.FOLDER)  # Of a process that was killed.
         tuner.go_on_behind(self.records)
-        ended_by = self._search(tuner)
+        with self.live:
+            ended_by = self._search(tuner)
         status = "interrupted" if ended_by in {"SIGINT", "SIGTERM"} else "finished"
         objective = self.plan.config.objective
         found = best(self.records, objective) if status == "finished" else None
@@ -228,7 +238,8 @@ class _Run:
     def _search(self, tuner: SearchTuner) -> str:
         try:
             # Standard output is for the result alone, whatever keras-tuner has to say.
-            with contextlib.redirect_stdout(sys.stderr):
+            with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "All-NaN axis", RuntimeWarning)  # Of a failed trial, in the engine.
                 tuner.oracle.verbose = 0
                 self._all_trials(tuner)
         except TrialInterruptedError as error:
@@ -260,7 +271,8 @@ class _Run:
         self.records.append(record)
         self.records.sort(key=lambda one: one.number)  # Workers end trials in any order.
         self._write("running", None)
-        self.console.print(trial_line(record, self.plan))
+        self.logs.write(self.records)
+        self.live.ended(record)
         if self.on_trial is not None:
             self.on_trial(record)
 

@@ -4,7 +4,9 @@ import contextlib
 import hashlib
 import json
 import pathlib
+import shlex
 import shutil
+import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -22,7 +24,9 @@ from kerastrain.tuning.trial_recipes import TrialRecipes
 CONFIG, SUMMARY, TRIALS, HISTORY = "search.yaml", "search.json", "trials.csv", "history.jsonl"
 BEST_RECIPE, BEST_PARAMETERS = TrialRecipes.best_file, BuiltModels.best_file
 BEST_MODEL, ENGINE, RUNNING = "best_model.keras", "keras_tuner", "running_trial"
-_OURS = (SUMMARY, TRIALS, HISTORY, BEST_RECIPE, BEST_PARAMETERS, BEST_MODEL, ENGINE, RUNNING, FOLDER, CONFIG)
+_EXPLAINED = ("report.html", "logs", "ensemble")
+_BEST = (BEST_RECIPE, BEST_PARAMETERS, BEST_MODEL)
+_OURS = (*_EXPLAINED, SUMMARY, TRIALS, HISTORY, *_BEST, ENGINE, RUNNING, FOLDER, CONFIG)
 
 
 class SearchFolder:
@@ -125,6 +129,7 @@ class SearchFolder:
             "data": self.data,
             "versions": machine.versions(),
             "machine": machine.facts(),
+            "command": shlex.join(sys.argv),
         }
         atomic_files.write_json(self.path / SUMMARY, summary)
 

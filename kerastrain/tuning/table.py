@@ -74,7 +74,7 @@ def trials_table(records: Iterable[TrialRecord], paths: Sequence[str], objective
         value += f" +- {record.spread:.2g}" if record.spread is not None else ""
         value += " pruned" if record.status == PRUNED and record.value is not None else ""
         epoch = "" if record.epoch is None else str(record.epoch + 1)
-        cells = [shown(record.parameters[path]) if path in record.parameters else "" for path in paths]
+        cells = [brief(record.parameters[path]) if path in record.parameters else "" for path in paths]
         table.add_row(str(record.number), value, epoch, f"{record.seconds:.1f}", *(Text(cell) for cell in cells))
     return table
 
@@ -91,3 +91,10 @@ def shown(value: Any) -> str:
     if isinstance(value, str) and _WORD.match(value) and yaml_document.scalar(value) == value:
         return value
     return json.dumps(value)
+
+
+def brief(value: Any) -> str:
+    """A value where there is little room: `dropout 0.5` for `{type: dropout, rate: 0.5}`, others as `shown`."""
+    if not isinstance(value, dict) or not isinstance(value.get("type"), str):
+        return shown(value)
+    return " ".join([value["type"], *(shown(item) for key, item in value.items() if key != "type")])

@@ -1,6 +1,7 @@
 """Who executes a trial: a keras-tuner tuner that trains it once, whole, and keeps every epoch."""
 
 import contextlib
+import math
 import pathlib
 import shutil
 import time
@@ -15,6 +16,7 @@ from kerastrain._core.errors import InputError, RefusedError, WorkFailedError
 from kerastrain.experiments.fit import EpochRecorder
 from kerastrain.tuning.best_weights import BestWeights
 from kerastrain.tuning.built_models import BuiltModels, DeclaredSpace
+from kerastrain.tuning.epoch_notice import EpochNotice
 from kerastrain.tuning.hypermodel import RecipeHyperModel
 from kerastrain.tuning.objective import Objective, objective_of
 from kerastrain.tuning.oracles import GridOracle, RandomOracle
@@ -57,6 +59,7 @@ class SearchTuner(keras_tuner.Tuner):
         deadline: `time.monotonic()` after which no trial starts; None for none.
         on_trial: called with each record when its trial ends.
         announce: is given one line for each thing worth telling.
+        on_epoch: called with a trial's number and the row of its history as an epoch ends.
 
     Raises:
         InputError: the objective is of several metrics, or not of the validation data.
@@ -93,6 +96,7 @@ class SearchTuner(keras_tuner.Tuner):
         deadline: float | None = None,
         on_trial: Callable[[TrialRecord], None] = lambda record: None,
         announce: Callable[[str], None] = lambda line: None,
+        on_epoch: Callable[[int, dict[str, Any]], None] | None = None,
     ) -> None:
         ours = isinstance(hypermodel, RecipeHyperModel | BuiltModels)
         # Given the hypermodel, keras-tuner builds models here to find its space; that of ours is declared already.
@@ -111,10 +115,12 @@ class SearchTuner(keras_tuner.Tuner):
         self.deadline = deadline
         self.on_trial = on_trial
         self.announce = announce
+        self.on_epoch = on_epoch
         self.folder = pathlib.Path(directory)
         self.spent: str | None = None  # Which budget is.
         self.records: list[TrialRecord] = []
         self._ended: list[TrialRecord] = []
+        self._broken: Exception | None = None
         self._asked = 0
         self._fit: tuple[tuple[Any, ...], dict[str, Any], Callable[[], Any]] = ((), {}, list)
 
@@ -159,7 +165,7 @@ class SearchTuner(keras_tuner.Tuner):
             trial.score = self.objective.worst if record.value is None else record.value
             self.oracle.end_order.append(name)
             self.records.append(record)
-        self._tidy_up()
+        self._tidy_up(self.records)
 
     def next_trial(self) -> Any:
         """The next of keras-tuner's trials, for another process; None where there is none, or a budget is spent."""
@@ -201,28 +207,35 @@ class SearchTuner(keras_tuner.Tuner):
                 f"of one is wrong in the next. Received: {callbacks!r}."
             )
         self._fit = (args, kwargs, callbacks or list)
-        record = self.trained(trial.hyperparameters, int(trial.trial_id) + 1)
+        try:
+            record = self.trained(trial.hyperparameters, int(trial.trial_id) + 1)
+        except Exception as error:
+            self._broken = error
+            raise
         self._ended.append(record)
         if record.status == FAILED:
-            raise keras_tuner.errors.FailedTrialError(record.message)
+            # The engine counts NaN as a failure too; for an error of its own it would print a traceback.
+            return {self.objective.metric: math.nan}
         return self._engines_value(record)
 
     def on_trial_end(self, trial: Any) -> None:
         """Hand the record on. Here, since keras-tuner takes an error raised in `run_trial` for the trial's own."""
+        if self._broken is not None:
+            raise self._broken  # A full disk, say, which is no trial's failure.
         record = self._ended.pop()
         self.records.append(record)
         self.on_trial(record)
         # Not before it is recorded: killed in between, it goes on from its end.
-        self._tidy_up()
+        self._tidy_up([record])
         super().on_trial_end(trial)
 
-    def _tidy_up(self) -> None:
-        """Keep the model of the best trial, and nothing else of those that are recorded."""
+    def _tidy_up(self, recorded: Sequence[TrialRecord]) -> None:
+        """Of trials that are recorded keep the model of the best one, and nothing else."""
         found = best(self.records, self.objective)
         candidate = None if found is None else self._running(found.number) / BEST_MODEL
         if candidate is not None and candidate.exists():
             candidate.replace(self.folder / BEST_MODEL)
-        for record in self.records:
+        for record in recorded:
             shutil.rmtree(self._running(record.number), ignore_errors=True)
         with contextlib.suppress(OSError):  # It is not there, or another trial is running.
             (self.folder / RUNNING).rmdir()
@@ -254,6 +267,7 @@ class SearchTuner(keras_tuner.Tuner):
         self.hypermodel.repeat = repeat
         start = time.perf_counter()
         epochs = EpochRecorder()
+        notices = [] if self.on_epoch is None else [EpochNotice(number, epochs, self.on_epoch)]
         pruning = self._pruning(epochs, repeat)
         weights = BestWeights(self.objective, epochs, self._to_beat(done))
         rows, found, message = epochs.rows, None, None
@@ -265,7 +279,7 @@ class SearchTuner(keras_tuner.Tuner):
                 model,
                 *args,
                 **options,
-                callbacks=[epochs, weights, *callbacks(), *([pruning] if pruning is not None else [])],
+                callbacks=[epochs, *notices, weights, *callbacks(), *([pruning] if pruning is not None else [])],
                 folder=self._running(number) / f"repeat_{repeat}",
                 announce=self._told,
             )

@@ -37,7 +37,9 @@ def test_the_derivative_against_finite_differences(form):
 def test_the_exact_form_is_the_default_and_keras_default():
     found = array(gelu(keras.ops.convert_to_tensor(POINTS)))
     np.testing.assert_allclose(found, FORMULAS["none"](np.float64(POINTS)), rtol=2e-5, atol=1e-6)
-    np.testing.assert_array_equal(found, array(keras.activations.gelu(keras.ops.convert_to_tensor(POINTS))))
+    # On TensorFlow another compiler's error function.
+    peer = array(keras.activations.gelu(keras.ops.convert_to_tensor(POINTS)))
+    np.testing.assert_allclose(found, peer, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("form", ["none", "tanh"])

@@ -98,6 +98,22 @@ def test_the_averages_are_saved_and_the_training_goes_on(tmp_path):
     assert float(model.get_weights()[0][0, 0]) == pytest.approx(0.25)
 
 
+def test_the_averages_of_an_optimizer_that_has_none_are_refused_at_the_beginning(tmp_path):
+    best = BestModel(tmp_path / "best.keras", averaged=True)
+    best.set_model(model_of(1.0, keras.optimizers.SGD(0.25)))
+    with pytest.raises(InputError, match=r"ComposedOptimizer that has `averaging`. Its optimizer is: SGD"):
+        best.on_train_begin()
+
+
+@pytest.mark.parametrize("place", ["file/best.keras", "file/below/best.keras", "folder.keras"])
+def test_a_path_at_which_there_can_be_no_file_is_refused_at_the_beginning(place, tmp_path):
+    (tmp_path / "file").write_text("the user's own")
+    (tmp_path / "folder.keras").mkdir()
+    best = BestModel(tmp_path / place)
+    with pytest.raises(InputError, match=r"`path` (must be a file|needs a folder. Received: .* is a file)\."):
+        best.on_train_begin()
+
+
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [

@@ -1,6 +1,5 @@
 """A training in which something goes bad, beside one that never saw the batches that the guard has skipped."""
 
-import contextlib
 import json
 import math
 
@@ -8,164 +7,25 @@ import keras
 import numpy as np
 import pytest
 from callback_probes import everything
+from guard_probes import (
+    STEPS,
+    Listed,
+    Poison,
+    Seen,
+    batches,
+    compared,
+    decaying,
+    fit,
+    guard,
+    network,
+    plain,
+    recording,
+    skipping,
+    spoiled,
+)
 
 from kerastrain import callbacks
-from kerastrain._core import checkpoint_files
 from kerastrain._core.errors import InputError, WorkFailedError
-from kerastrain.callbacks import fit_state
-from kerastrain.datasets import Batches
-from kerastrain.optimizers import ComposedOptimizer, ExponentialAveraging, RecordGradientNorms, SkipNonFinite
-
-BATCH, STEPS = 4, 6
-# A label that the loss below answers with NaN, and one that it answers with a NaN gradient alone.
-BAD_LOSS, BAD_GRADIENT = 1e3, 2e3
-
-
-class Listed(keras.utils.PyDataset):
-    """The given batches, in their order."""
-
-    def __init__(self, batches):
-        super().__init__(workers=1)
-        self.batches = batches
-
-    def __len__(self):
-        return len(self.batches)
-
-    def __getitem__(self, index):
-        return self.batches[index]
-
-
-def loss(y, prediction):
-    ops = keras.ops
-    bad_loss, bad_gradient = (ops.cast(y == mark, prediction.dtype) for mark in (BAD_LOSS, BAD_GRADIENT))
-    usual = ops.square(ops.where(y >= BAD_LOSS, ops.zeros_like(y), y) - prediction)
-    # The derivative of a root at 0 is infinite, and infinity times 0 is NaN.
-    rooted = ops.sqrt(ops.where(bad_gradient > 0, prediction * 0.0, ops.ones_like(prediction))) * bad_gradient
-    return ops.mean(ops.where(bad_loss > 0, ops.log(bad_loss - 2.0), usual) + rooted, axis=-1)
-
-
-def batches(epoch=0, count=STEPS):
-    generator = np.random.default_rng(epoch)
-    x = generator.normal(size=(count, BATCH, 3)).astype(np.float32)
-    return [(one, np.stack([one[:, 0], one.sum(axis=1)], axis=1)) for one in x]
-
-
-def spoiled(given, index, kind, factor=1.0):
-    """The batches, the one at `index` (from 0) with something bad in it."""
-    x, y = (np.array(part) for part in given[index])
-    if kind == "input":
-        x[0, 0] = np.nan
-    elif kind == "explosion":
-        y *= factor
-    else:
-        y[0, 0] = {"loss": BAD_LOSS, "gradient": BAD_GRADIENT}[kind]
-    return [*given[:index], (x, y), *given[index + 1 :]]
-
-
-def composed(*transforms):
-    return ComposedOptimizer(keras.optimizers.Adam(0.05), list(transforms), averaging=ExponentialAveraging(0.5))
-
-
-MADE = {}
-
-
-def network(optimizer=composed, **options):
-    """A model at its beginning: one of each kind, compiled one time, since that is what takes the time."""
-    key = (optimizer, *options.items())
-    if key not in MADE:
-        keras.utils.set_random_seed(0)
-        parts = [
-            keras.Input((3,)),
-            keras.layers.Dense(5, activation="tanh", name="trunk"),
-            keras.layers.BatchNormalization(momentum=0.5, name="norm"),
-            keras.layers.Dropout(0.3, seed=1),
-            keras.layers.Dense(2, name="head"),
-        ]
-        model = keras.Sequential(parts, name="network")
-        model.compile(optimizer(), loss=loss, metrics=["mae"], **options)
-        model.optimizer.build(model.trainable_variables)
-        variables = [*model.variables, *model.optimizer.variables]
-        MADE[key] = model, variables, [np.array(keras.ops.convert_to_numpy(variable)) for variable in variables]
-    model, variables, values = MADE[key]
-    for variable, value in zip(variables, values, strict=True):
-        variable.assign(np.array(value))
-    model.reset_metrics()
-    return model
-
-
-def recording():
-    return composed(RecordGradientNorms())
-
-
-def skipping():
-    return composed(SkipNonFinite(), RecordGradientNorms())
-
-
-def plain():
-    return keras.optimizers.SGD(0.5)
-
-
-def decaying():
-    return ComposedOptimizer(keras.optimizers.SGD(keras.optimizers.schedules.InverseTimeDecay(0.5, 1, 1.0)))
-
-
-def guard(**options):
-    return callbacks.DivergenceGuard(**{"every_steps": 2, "announce": lambda line: None} | options)
-
-
-def fit(model, epochs, *some, **options):
-    """One `fit` an epoch would not do: a guard begins anew with each."""
-    if len(epochs) == 1:
-        return model.fit(Listed(epochs[0]), shuffle=False, verbose=0, callbacks=list(some), **options)
-
-    class Epochs(Listed):
-        def start(self, epoch):
-            self.batches = epochs[epoch]
-
-    data = Epochs(epochs[0])
-    following = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: data.start(epoch))
-    options = {"epochs": len(epochs), "shuffle": False, "verbose": 0} | options
-    return model.fit(data, callbacks=[following, *some], **options)
-
-
-def compared(found, *epochs, optimizer=composed, **options):
-    """Whether the state is that after the epochs as they should have been, each a fit of its own; and their logs."""
-    model, logs = network(optimizer, **options), []
-    for given in epochs:
-        history = fit(model, [given]) if len(given) else None
-        logs.append({name: values[0] for name, values in history.history.items()} if history else {})
-    assert everything(model) == found
-    return logs
-
-
-class Poison(keras.callbacks.Callback):
-    """Puts a NaN into a variable at the end of a step, counted from 1."""
-
-    def __init__(self, step, variable):
-        super().__init__()
-        self.step = step
-        self.variable = variable
-
-    def on_train_batch_end(self, batch, logs=None):
-        if batch + 1 == self.step:
-            variable = self.variable(self.model)
-            value = np.array(keras.ops.convert_to_numpy(variable))
-            value.flat[0] = np.nan
-            variable.assign(value)
-
-
-class Seen(callbacks.StatefulCallback):
-    """What other callbacks are told of steps."""
-
-    state_names = ("steps",)
-
-    def on_train_begin(self, logs=None):
-        self.steps, self.losses = 0, []
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.steps += 1
-        self.losses.append(logs.get("loss"))
-
 
 # Which step is bad (from 1), which is the last good copy before it with a copy every 2 steps, where it is noticed.
 PLACES = [(1, 0, 1), (2, 0, 2), (3, 2, 3), (6, 4, 6)]
@@ -385,6 +245,8 @@ def test_what_cannot_work_is_refused_at_the_beginning():
         fit(network(), [batches()], guard(gradient_factor=5.0))
     with pytest.raises(InputError, match="one DivergenceGuard"):
         fit(network(), [batches()], guard(), guard())
+    with pytest.raises(InputError, match="`path` needs a folder"):
+        fit(network(), [batches()], guard(path=f"{__file__}/events.jsonl"))
     with pytest.raises(InputError, match="LearningRateScheduler"):
         fit(network(), [batches()], guard(rate_factor=0.5), keras.callbacks.LearningRateScheduler(lambda epoch: 0.1))
 
@@ -401,83 +263,3 @@ def test_the_process_s_generators_go_on():
     fit_on = draws()
     network().fit(fit_on, verbose=0, callbacks=[guard()])
     assert len(set(drawn)) == len(drawn) == STEPS
-
-
-# Beside a checkpoint, killed and resumed.
-
-
-class KilledError(Exception):
-    pass
-
-
-class KillAt(keras.callbacks.Callback):
-    """Ends the process, as far as that goes, before a step of the training."""
-
-    def __init__(self, step):
-        super().__init__()
-        self.left = step
-
-    def on_train_batch_begin(self, batch, logs=None):
-        self.left -= 1
-        if self.left == 0:
-            raise KilledError
-
-    def state_dict(self):
-        return {}
-
-    def load_state_dict(self, state):
-        pass
-
-
-def spoiled_data():
-    """Two of 24 samples are bad: so are two batches of every epoch, or one."""
-    x = np.random.default_rng(0).normal(size=(24, 3)).astype(np.float32)
-    y = x[:, :2] * 0.5
-    x[5, 1], y[17, 0] = np.nan, BAD_GRADIENT
-    return Batches(x, y, 4, seed=3)
-
-
-def trained(folder, kills, every_steps, copies, **options):
-    """What is left of a training that was killed so many steps after each of its beginnings."""
-    for step in [*kills, None]:
-        model, data = network(decaying_average), spoiled_data()
-        watching = guard(every_steps=copies, path=folder / "events.jsonl", max_rollbacks=20, rate_factor=0.9, **options)
-        checkpoint = callbacks.ResumableCheckpoint(folder, data, every_steps=every_steps, announce=lambda line: None)
-        seen = Seen()
-        everybody = [checkpoint, KillAt(step or 0), watching, seen]
-        with contextlib.nullcontext() if step is None else pytest.raises(KilledError), contextlib.closing(checkpoint):
-            model.fit(data, epochs=2, shuffle=False, verbose=0, callbacks=everybody)
-    lines = [json.loads(line) for line in (folder / "events.jsonl").read_text().splitlines()]
-    # A NaN, of an epoch of which nothing is left, equals nothing.
-    return everything(model), watching.events, lines, repr(model.history.history), seen.steps, len(watching.losses)
-
-
-def decaying_average():
-    rate = keras.optimizers.schedules.InverseTimeDecay(0.05, 10, 1.0)
-    return ComposedOptimizer(keras.optimizers.Adam(rate), [RecordGradientNorms()], averaging=ExponentialAveraging(0.5))
-
-
-@pytest.mark.backend
-@pytest.mark.parametrize(("every_steps", "copies"), [(1, 2), (4, 100)])
-def test_killed_anywhere_it_does_the_same_again(tmp_path, every_steps, copies):
-    options = {"copies": copies, "loss_factor": 50.0, "window_steps": 4}
-    whole = trained(tmp_path / "whole", [], every_steps, **options)
-    assert len(whole[1]) >= 3 and whole[1] == whole[2]
-    for kills in ([5], [7], [11], [3, 3, 3]):
-        assert trained(tmp_path / str(kills), kills, every_steps, **options) == whole, kills
-
-
-@pytest.mark.backend
-@pytest.mark.parametrize("guard_first", [True, False])
-def test_no_checkpoint_holds_anything_bad(tmp_path, guard_first):
-    model, data = network(), spoiled_data()
-    told = []
-    checkpoint = callbacks.ResumableCheckpoint(tmp_path, data, every_steps=1, keep_last=100, announce=told.append)
-    both = [checkpoint, guard(max_rollbacks=20, every_steps=1)]
-    # Wherever they are in the list, the guard acts first.
-    model.fit(data, epochs=2, shuffle=False, verbose=0, callbacks=both[::-1] if guard_first else both)
-    paths = checkpoint.store.paths()
-    assert told == [] and len(paths) == 2 * STEPS + 1
-    for path in paths:
-        state, _ = checkpoint_files.read(path)
-        assert fit_state.not_finite(state) is None

@@ -156,7 +156,9 @@ def test_without_data_from_the_beginning_of_the_epoch_and_it_says_so(tmp_path):
     run(tmp_path / "cut", at=(1, 4)).crashes()
     resumed = run(tmp_path / "cut").run()
     assert min(resumed.steps.rows) == (1, 0)
-    assert any("goes on in epoch 2. The order of the data is fit's own; give `data`" in line for line in resumed.lines)
+    assert any(
+        "goes on in epoch 2 of 3. The order of the data is fit's own; give `data`" in line for line in resumed.lines
+    )
     alike(resumed, whole)
 
 

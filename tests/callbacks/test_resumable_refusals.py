@@ -1,17 +1,21 @@
 """What a ResumableCheckpoint does not accept, and what it says."""
 
 import json
+import re
 import subprocess
 import sys
 
 import keras
 import numpy as np
 import pytest
-from training_probes import INPUTS, Training, batches, network
+from training_probes import INPUTS, TARGETS, Training, batches, network
 
+from kerastrain import callbacks
 from kerastrain._core import folder_lock
+from kerastrain._core.differences import differences
 from kerastrain._core.errors import InputError, RefusedError, WorkFailedError
 from kerastrain.callbacks import ResumableCheckpoint
+from kerastrain.callbacks.training_identity import common_callbacks, training_identity
 
 BATCHES = "batches"
 
@@ -32,6 +36,8 @@ BATCHES = "batches"
         ({"on_failure": "ignore"}, "on_failure"),
         ({"on_signal": "wait"}, "on_signal"),
         ({"data": np.zeros(3)}, "`data` must be able to start within an epoch.*Received: ndarray"),
+        ({"identity": 3}, "`identity` must be a dictionary.*Received: identity=3"),
+        ({"identity": {"seed": object()}}, "`identity` must be a dictionary"),
         ({"every_steps": 5}, "`every_steps` needs `data`.*Received: data=None, every_steps=5"),
         ({"every_epochs": None}, "One of `every_epochs`, `every_steps` and `every_minutes` must say when"),
     ],
@@ -80,6 +86,7 @@ def second_loss(y_true, y_pred):
         ({"network": lambda: network(units=5)}, r"units: 4 -> 5.*variables\[1\]\[1\]\[1\]: 4 -> 5"),
         ({"network": lambda: network(loss=second_loss)}, r'loss.*"tests>first_two" -> "second_loss"'),
         ({"network": lambda: network(steps_per_execution=2)}, "steps_per_execution: 1 -> 2"),
+        ({"network": lambda: network(jit_compile=True)}, "jit_compile: false -> true"),
         ({"data": lambda: batches(seed=1)}, r"data.seed: 0 -> 1"),
         ({"data": lambda: batches(batch_size=9)}, r"data.batch_size: 6 -> 9; batches: 6 -> 4"),
         ({"data": lambda: batches(inputs=INPUTS + np.float32(1))}, r'data.sha256.inputs: "[0-9a-f]+" -> "[0-9a-f]+"'),
@@ -93,6 +100,7 @@ def second_loss(y_true, y_pred):
         "width",
         "loss",
         "steps_per_execution",
+        "jit",
         "seed",
         "batch size",
         "data",
@@ -115,6 +123,75 @@ def test_other_callbacks_are_refused(folder):
     with pytest.raises(RefusedError, match=r"History -> EarlyStopping, History. Use the same"):
         training.run()
     assert training.steps.rows == {}
+    # Nothing has been said to go on that does not.
+    assert not any("goes on" in line for line in training.lines)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "message"),
+    [
+        (keras.callbacks.EarlyStopping("loss", patience=3), keras.callbacks.EarlyStopping("loss"), "patience: 3 -> 0"),
+        (
+            keras.callbacks.ReduceLROnPlateau("loss", min_lr=0.5),
+            keras.callbacks.ReduceLROnPlateau("val_loss"),
+            'monitor: "loss" -> "val_loss"; .*min_lr: 0.5 -> 0.0',
+        ),
+        (
+            callbacks.EarlyStopping(["loss", "val_loss"], patience=3, mode="min", min_delta=[0.0, 0.5]),
+            callbacks.EarlyStopping(["loss", "val_samples"], patience=3, mode="min"),
+            r'monitor\[1\]: "val_loss" -> "val_samples"; .*min_delta',
+        ),
+        (
+            callbacks.DivergenceGuard(2, loss_factor=9),
+            callbacks.DivergenceGuard(loss_factor=8),
+            "loss_factor: 9.0 -> 8",
+        ),
+        (callbacks.BestModel("a.keras", "loss"), callbacks.BestModel("b.keras", "val_loss"), "BestModel.monitor.name"),
+        (
+            callbacks.ScheduleHyperparameter("momentum", lambda epoch: 0.5),
+            callbacks.ScheduleHyperparameter("nesterov", lambda epoch: 0.5),
+            "ScheduleHyperparameter.hyperparameter",
+        ),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_other_arguments_of_a_callback_are_found_by_field(one, other, message):
+    model = network()
+    old, new = (training_identity(model, None, 6, None, [each, keras.callbacks.History()]) for each in (one, other))
+    rows = "; ".join(differences(*common_callbacks(old, new)))
+    assert rows.startswith(f"callbacks.{type(one).__name__}.") and re.search(message, rows)
+    assert differences(old, training_identity(model, None, 6, None, [one])) == []
+    # One that is not there is none that differs.
+    assert differences(*common_callbacks(old, training_identity(model, None, 6))) == []
+
+
+@pytest.mark.parametrize(
+    ("fitted", "message"),
+    [
+        ({"validation_data": (INPUTS[:8] + 1, TARGETS[:8])}, r"validation.data\[0\]: \"float32 \(8, 3\) sha256"),
+        ({"validation_data": None}, "validation.*-> (null|nothing)"),
+        ({"validation_batch_size": 3}, "validation.batch_size: null -> 3"),
+        ({"validation_freq": 2}, "validation.every_epochs: 1 -> 2"),
+    ],
+    ids=["data", "none", "batch size", "frequency"],
+)
+def test_another_validation_is_refused(fitted, message, folder):
+    training = Training(folder, identity={"seed": 0})
+    with pytest.raises(RefusedError, match=f"holds another training. It differs in {message}"):
+        training.run(**fitted)
+    assert training.steps.rows == {}
+
+
+def test_other_patience_is_refused_and_nothing_is_trained(tmp_path):
+    def training(patience, **options):
+        stopping = callbacks.EarlyStopping("val_loss", patience=patience)
+        return Training(tmp_path, callbacks=lambda: [stopping], **options)
+
+    training(7, at=(1, 0)).crashes(2)
+    again = training(9)
+    with pytest.raises(RefusedError, match=r"differs in callbacks.EarlyStopping.patience: 7 -> 9. Use another"):
+        again.run(2)
+    assert again.steps.rows == {}
 
 
 def test_fewer_epochs_than_are_done_are_refused(folder):
@@ -141,6 +218,14 @@ def test_a_damaged_one_is_named_and_the_one_before_is_used(name, folder):
     assert (folder / "checkpoints" / newest.name.replace("checkpoint", "damaged")).is_dir()
     # The newest was behind step 3 of the second epoch.
     assert min(training.steps.rows) == (1, 2)
+
+
+def test_of_a_training_whose_end_is_damaged_only_the_end_is_made_again(tmp_path):
+    whole = Training(tmp_path).run(2)
+    flip(sorted((tmp_path / "checkpoints").glob("checkpoint-*"))[-1] / "arrays.bin")
+    again = Training(tmp_path).run(2)
+    assert again.steps.rows == {} and again.everything() == whole.everything()
+    assert again.lines[-1].endswith(": all 2 epochs are trained, and training ends.")
 
 
 def test_all_damaged_is_an_error_and_nothing_is_trained(folder):
@@ -215,7 +300,10 @@ def test_two_that_resume_are_refused(kind, tmp_path):
         return [ResumableCheckpoint(tmp_path / "other")]
 
     training = Training(tmp_path / "one", callbacks=callbacks)
-    with pytest.raises(InputError, match=f"must have one that resumes. Received: a {kind} beside it"):
+    with pytest.raises(
+        InputError,
+        match=f"one callback that resumes the training. Received: two, a ResumableCheckpoint and a {kind}. Leave",
+    ):
         training.run()
     assert training.steps.rows == {}
 

@@ -10,7 +10,7 @@ from training_probes import CrashError, Training
 
 from kerastrain._core import checkpoint_files, checkpoint_store
 from kerastrain._core.errors import WorkFailedError
-from kerastrain.callbacks import StatefulCallback, resumable_checkpoint
+from kerastrain.callbacks import StatefulCallback, save_times
 
 
 def places(folder):
@@ -51,7 +51,7 @@ def test_it_saves_by_minutes(tmp_path, monkeypatch):
             clock.seconds += 25.0
 
     clock = Clock()
-    monkeypatch.setattr(resumable_checkpoint, "time", clock)
+    monkeypatch.setattr(save_times, "time", clock)
     Training(tmp_path, callbacks=lambda: [Ticks()], keep_last=99, every_epochs=None, every_minutes=1).run(2)
     # A minute has passed after the third step, and after three more, at the end of the epoch.
     assert places(tmp_path) == [(0, 3, False), (1, 0, False), (1, 3, False), (2, 0, False), (2, 0, True)]
@@ -60,7 +60,7 @@ def test_it_saves_by_minutes(tmp_path, monkeypatch):
 def test_by_minutes_without_data_it_waits_for_the_end_of_the_epoch(tmp_path, monkeypatch):
     clock = types.SimpleNamespace(monotonic=lambda: 1e6 * len(calls) if calls.append(1) is None else 0)
     calls = []
-    monkeypatch.setattr(resumable_checkpoint, "time", clock)
+    monkeypatch.setattr(save_times, "time", clock)
     Training(tmp_path, seen=False, keep_last=99, every_epochs=None, every_minutes=1).run(2)
     assert places(tmp_path) == [(1, 0, False), (2, 0, False), (2, 0, True)]
 
@@ -128,7 +128,9 @@ def test_a_checkpoint_that_cannot_be_written_ends_the_training_and_loses_none(co
         return [FailsFrom(monkeypatch, Failing(5, code, 10**6))]
 
     training = Training(tmp_path, callbacks=callbacks)
-    message = rf"the checkpoint of epoch 2 cannot be written \({os.strerror(code)}\). Those before it are kept"
+    message = (
+        rf"the checkpoint at the end of epoch 2 cannot be written \({os.strerror(code)}\). Those before it are kept"
+    )
     with pytest.raises(WorkFailedError, match=message):
         training.run()
     put_in_place(monkeypatch, os)
@@ -144,7 +146,7 @@ def test_or_is_told_and_the_training_goes_on(code, tmp_path, monkeypatch):
 
     training = Training(tmp_path, callbacks=callbacks, on_failure="warn", keep_last=9).run()
     told = [line for line in training.lines if "cannot be written" in line]
-    assert len(told) == 1 and f"epoch 2 cannot be written ({os.strerror(code)})" in told[0]
+    assert len(told) == 1 and f"at the end of epoch 2 cannot be written ({os.strerror(code)})" in told[0]
     assert told[0].endswith("Those before it are kept, and training goes on.")
     # The next ones are written again.
     assert places(tmp_path) == [(1, 0, False), (3, 0, False), (3, 0, True)]
@@ -190,4 +192,4 @@ def test_print_is_to_standard_error(tmp_path, capsys):
     except CrashError:
         Training(tmp_path, announce=None).run(2)
     out, err = capsys.readouterr()
-    assert out == "" and "training goes on in epoch 2.\n" in err
+    assert out == "" and "training goes on in epoch 2 of 2.\n" in err

@@ -77,6 +77,30 @@ def test_a_crash_after_the_wish_to_stop_within_an_epoch(tmp_path):
     alike(resumed, whole)
 
 
+class Infinite(StatefulCallback):
+    """Says at a step that the loss is infinite; the weights are what they are."""
+
+    def __init__(self, at):
+        super().__init__()
+        self.at = at
+
+    def on_train_batch_end(self, batch, logs=None):
+        if batch == self.at:
+            logs["loss"] = float("inf")
+
+
+@pytest.mark.parametrize("at", [3, STEPS - 1], ids=["within an epoch", "in its last step"])
+def test_what_terminate_on_nan_has_ended_is_not_finished(at, tmp_path):
+    def callbacks(at):
+        return lambda: [Infinite(at), keras.callbacks.TerminateOnNaN()]
+
+    ended = Training(tmp_path, callbacks=callbacks(at)).run(2)
+    assert max(ended.steps.rows) == (0, at) and not ended.checkpoint.finished
+    assert "TerminateOnNaN has ended the training in epoch 1, so it is not finished" in ended.lines[-1]
+    again = Training(tmp_path, callbacks=callbacks(None)).run(2)
+    assert again.checkpoint.finished and min(again.steps.rows) == (0, 0) and len(again.steps.rows) == 2 * STEPS
+
+
 @pytest.mark.parametrize(("name", "place"), [("SIGTERM", (1, 2)), ("SIGINT", (1, STEPS - 1))])
 def test_a_signal_stops_behind_the_step_and_the_next_goes_on(name, place, tmp_path):
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]

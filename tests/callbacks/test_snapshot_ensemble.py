@@ -94,6 +94,13 @@ def test_a_cycle_that_would_not_end_is_refused_before_the_first_step(when, tmp_p
     assert seen.found == [] and not (tmp_path / "folder").exists()
 
 
+def test_a_file_in_the_place_of_the_folder_is_refused_at_the_beginning(tmp_path):
+    (tmp_path / "file").write_text("the user's own")
+    for folder in ("file", "file/below"):
+        with pytest.raises(InputError, match=r"`folder` needs a folder. Received: .* is a file"):
+            SnapshotEnsemble(tmp_path / folder, every_epochs=1).on_train_begin()
+
+
 INVALID = {
     "`folder` must be a path": {"folder": 3, "every_epochs": 1},
     "One of `every_epochs` and `after_epochs`": {},

@@ -1,30 +1,11 @@
 import json
-import sys
 
 import numpy as np
 import pytest
 
-from kerastrain.cli.main import main
+from kerastrain import experiments
 
 QUICK = ["--smoke", "--set", "model.layers=[6]", "--set", "training.precision=float32"]
-
-
-@pytest.fixture
-def command(monkeypatch, capsys):
-    """A function that runs `kerastrain ARGUMENTS` in this process: exit code, lines of stdout, text of stderr."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["kerastrain", *map(str, arguments)])
-        capsys.readouterr()
-        code = 0
-        try:
-            main()
-        except SystemExit as stop:
-            code = stop.code
-        captured = capsys.readouterr()
-        return code, captured.out.splitlines(), captured.err
-
-    return run
 
 
 def test_it_prints_a_table_and_json_and_draws_the_curve(command, tmp_path):
@@ -38,6 +19,23 @@ def test_it_prints_a_table_and_json_and_draws_the_curve(command, tmp_path):
     assert "Suggested: " in err or "No suggestion" in err
 
 
-def test_bad_input_is_exit_code_2(command, tmp_path):
-    code, out, err = command("lr-find", "mlp_sequential", "--steps", 1, "--out", tmp_path, *QUICK)
-    assert (code, out) == (2, []) and "`steps`" in err
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--steps", 1], "`steps`"),
+        (["--min-learning-rate", 1, "--max-learning-rate", 0.1], "`max_learning_rate` must be a number > 1"),
+        (["--out", "FILE"], "`out` needs a folder. Received: "),
+        (["--out", "FILE/below"], "`out` needs a folder. Received: "),
+    ],
+    ids=str,
+)
+def test_bad_input_is_exit_code_2_before_anything_is_loaded(command, arguments, words, tmp_path, monkeypatch):
+    def never(*arguments):
+        raise AssertionError("loaded")
+
+    monkeypatch.setattr(experiments, "load", never)
+    (tmp_path / "file").write_text("the user's own")
+    given = [str(each).replace("FILE", str(tmp_path / "file")) for each in arguments]
+    code, out, err = command("lr-find", "mlp_sequential", *given, *QUICK)
+    assert (code, out) == (2, []) and words in err and len(err.splitlines()) == 1
+    assert (tmp_path / "file").read_text() == "the user's own"

@@ -11,28 +11,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from kerastrain.cli.main import main
-
 QUICK = ["--set", "model.layers=[6]", "--set", "training.precision=float32"]
-
-
-@pytest.fixture
-def command(monkeypatch, capsys):
-    """A function that runs `kerastrain ARGUMENTS` in this process: exit code, lines of stdout, text of stderr."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["kerastrain", *map(str, arguments)])
-        capsys.readouterr()
-        code = 0
-        try:
-            main()
-        except SystemExit as stop:
-            code = stop.code
-        captured = capsys.readouterr()
-        assert "Traceback" not in captured.err
-        return code, captured.out.splitlines(), captured.err
-
-    return run
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +91,7 @@ def test_evaluate_and_predict(command, small_file, tmp_path):
         (["train", "residual", "--data", "cifr10"], "Did you mean `cifar10`?"),
         (["evaluate", "/nowhere"], "expected a run folder with a model.keras"),
         (["predict", "/nowhere", "a.png"], "expected a run folder with a model.keras"),
+        (["predict", "/nowhere", "a.png", "--dropout-samples", "1"], "`--dropout-samples` must be a whole number >= 2"),
         (["list", "topologys"], "Did you mean `topologies`?"),
         (["search", "absent.yaml"], "absent.yaml"),
     ],
@@ -166,7 +146,7 @@ def test_help_fits_80_columns(command, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     code, out, _ = command("--help")
     commands = out[out.index("Commands:") + 1 :]
-    assert code == 0 and len(commands) == 7
+    assert code == 0 and len(commands) == 10
     assert all(len(line) <= 80 and line.endswith(".") and not line.endswith("...") for line in commands), commands
 
 

@@ -24,6 +24,13 @@ def test_a_role_without_a_metric_shows_a_dash():
     assert row.split() == ["val", "2.0000", "-"]
 
 
+def test_a_run_that_was_resumed_says_so():
+    result = {"status": "finished", "run": "runs/a", "images_per_second": 1234.5, "seconds": 9.25, "seed": 0}
+    result |= {"data": {"description": "synthetic"}, "resumed": 2}
+    assert training_lines(result)[0].endswith("1,234 images/s in training, 9.2 s in all, resumed 2 times")
+    assert training_lines({**result, "resumed": 0})[0].endswith("9.2 s in all")
+
+
 def test_an_interrupted_run_shows_its_last_epoch():
     lines = training_lines({**STOPPED, "epochs": 1, "train": {"loss": 2.5}, "val": {"loss": 3.0}})
     assert [line.split() for line in lines[:3]] == [["loss"], ["train", "2.5000"], ["val", "3.0000"]]

@@ -89,6 +89,7 @@ ROWS: dict[str, Row] = {
     "layers.DropBlock2D": Row("layer"),
     "layers.DropConnect": Row("layer"),
     "layers.GELU": Row("layer"),
+    "layers.FusedBatchNormalization": Row("layer"),
     "layers.GhostBatchNormalization": Row("layer"),
     "layers.Maxout": Row("layer"),
     "layers.MeanCentering": Row("layer"),
@@ -164,6 +165,7 @@ ROWS: dict[str, Row] = {
     "topologies.TOPOLOGIES": Row("registry"),
     "topologies.VotingEnsemble": Row("model"),
     "topologies.VotingLayer": Row("layer"),
+    "topologies.airbench": Row("topology", {"widths": [4, 8], **PARTS, **SMALL_IMAGE}),
     "topologies.convnet": Row("topology", {"widths": [4, 8], "blocks": 1, **PARTS, **SMALL_IMAGE}),
     "topologies.describe": Row("function"),
     "topologies.ensemble": Row(
@@ -186,6 +188,9 @@ ROWS: dict[str, Row] = {
         "topology", {"widths": [4, 8], "blocks": 1, **PARTS, **SMALL_IMAGE, "input_shape": (8, 16, 3)}
     ),
     "topologies.residual": Row("topology", {"depth": 8, "width": 4, **PARTS, **SMALL_IMAGE}),
+    "topologies.supervised_autoencoder": Row(
+        "topology", {"units": [6, 5], "activation": "gelu", "dropout": 0.2, "regularizer": 1e-4, **SMALL_IMAGE}
+    ),
     "topologies.voting_ensemble_of": Row("function"),
     "tuning.GridOracle": Row("class"),
     "tuning.Objective": Row("record"),

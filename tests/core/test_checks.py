@@ -1,6 +1,9 @@
+import re
+
 import numpy as np
 import pytest
 
+from kerastrain._core import checks
 from kerastrain._core.checks import boolean, choice, number, whole_number
 from kerastrain._core.errors import InputError
 
@@ -77,3 +80,19 @@ def test_a_boolean():
         with pytest.raises(InputError) as error:
             boolean("nesterov", value)
         assert str(error.value) == f"`nesterov` must be True or False. Received: nesterov={value!r}."
+
+
+def test_where_no_file_or_folder_can_be(tmp_path):
+    (tmp_path / "file").write_text("")
+    free = tmp_path / "new" / "below" / "file"
+    assert checks.place_for_file("path", free) == free and checks.place_for_folder("path", free.parent) == free.parent
+    assert checks.place_for_file("path", tmp_path / "file") == tmp_path / "file"  # It is replaced.
+    cases = [
+        (checks.place_for_file, tmp_path, f"`path` must be a file. Received: {tmp_path}, which is a folder."),
+        (checks.place_for_folder, tmp_path / "file", f"Received: {tmp_path / 'file'}, which is a file."),
+        (checks.place_for_file, tmp_path / "file" / "a" / "b", f"file/a, and {tmp_path / 'file'} is a file."),
+    ]
+    for check, path, message in cases:
+        with pytest.raises(InputError, match=re.escape(message)):
+            check("path", path)
+    assert not (tmp_path / "new").exists()

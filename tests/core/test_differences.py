@@ -24,3 +24,12 @@ def test_what_python_takes_for_equal_differs():
 def test_empty_and_absent_are_told_apart():
     assert differences({"a": []}, {"a": {}}) == ["a: [] -> {}"]
     assert differences({"a": []}, {}) == ["a: [] -> nothing"]
+
+
+def test_differences_name_every_leaf():
+    old = {"a": 1, "b": {"c": [1, 2], "d": "x"}, "e": None}
+    new = {"a": 1, "b": {"c": [1, 3, 4], "d": "y"}, "f": {}}
+    assert differences(old, new) == [
+        "b.c[1]: 2 -> 3", 'b.d: "x" -> "y"', "e: null -> nothing", "b.c[2]: nothing -> 4", "f: nothing -> {}",
+    ]  # fmt: skip
+    assert differences(old, old) == []

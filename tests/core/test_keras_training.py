@@ -199,3 +199,36 @@ def test_the_training_step_is_compiled_anew_and_the_old_one_comes_back():
         model.train_on_batch(*Data()[0])
         assert model.train_function is not before
     assert model.train_function is before and before is not None
+
+
+@pytest.mark.parametrize("built", [True, False])
+def test_the_epoch_of_fit_is_told_to_the_hooks_of_its_data(built):
+    class Told(Data):
+        found = ()
+
+        def on_epoch_begin(self):
+            self.found = (*self.found, ("begin", keras_training.epoch_of_fit()))
+
+        def on_epoch_end(self):
+            self.found = (*self.found, ("end", keras_training.epoch_of_fit()))
+
+    data, other = Told(), Told()
+    model = network() if built else keras.Sequential([keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    model.fit(data, epochs=4, initial_epoch=2, validation_data=other, shuffle=False, verbose=0)
+    # In front of the first epoch Keras looks at a batch where something must be built, and then begins anew.
+    assert data.found[-5] == ("end", (2, False)) and set(data.found[:-5]) <= {("begin", (2, False))}
+    assert data.found[-4:] == tuple((hook, (epoch, True)) for epoch in (2, 3) for hook in ("begin", "end"))
+    assert {epoch for _, epoch in other.found} == {None}
+    assert keras_training.epoch_of_fit() is None
+
+
+def test_the_validation_of_fit_is_told():
+    found = []
+    callback = Does(train_begin=lambda one: found.append(keras_training.validation_of_fit()))
+    held = np.zeros((2, 1)), np.zeros((2, 1))
+    options = {"validation_data": held, "validation_batch_size": 2, "validation_freq": 3, "validation_steps": 1}
+    network().fit(Data(), callbacks=[callback], shuffle=False, verbose=0, **options)
+    network().fit(Data(), callbacks=[callback], shuffle=False, verbose=0)
+    assert found == [{"data": held, "batch_size": 2, "steps": 1, "every_epochs": 3}, None]
+    assert keras_training.validation_of_fit() is None

@@ -149,18 +149,6 @@ def test_the_augmentation_is_told_epoch_and_batch_and_its_labels_are_used():
     assert (batches[1][1] // 1000 == 100 * 2 + 3).all()
 
 
-def test_it_follows_fit():
-    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
-    model.compile("sgd", "mse")
-    batches = Batches(np.zeros((10, 1), np.float32), np.zeros(10, np.float32), 5, seed=0)
-    seen = []
-    look = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: seen.append(list(batches.order)))
-    model.fit(batches, epochs=3, initial_epoch=1, shuffle=False, callbacks=[batches.following(), look], verbose=0)
-    for epoch, found in zip((1, 2), seen, strict=True):
-        batches.start(epoch)
-        assert found == list(batches.order)
-
-
 def test_equal_data_have_equal_identities_and_any_change_another():
     images, labels = data()
     options = {"seed": 0, "crop": 2, "flip": "random"}
@@ -208,6 +196,10 @@ def test_the_identity_of_several_inputs_tells_them_apart():
         ({"inputs": np.zeros((0, 2)), "labels": np.zeros(0)}, "labels: 0"),
         ({"inputs": {"a": np.zeros(5), "b": np.zeros(4)}}, r"\{'a': 5, 'b': 4\}, labels: 5"),
         ({"crop": 1}, r"are for images .*Received: shape \(5, 2\)"),
+        (
+            {"crop": 4, "inputs": np.zeros((5, 4, 6, 3))},
+            "less than the height and the width of the images, 4 and 6. Rec",
+        ),
         ({"flip": "random", "inputs": {"picture": np.zeros((5, 4, 4, 3))}}, "Received: nothing called 'image'"),
     ],
     ids=str,

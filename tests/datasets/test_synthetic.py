@@ -39,6 +39,7 @@ def test_the_seed_decides_and_the_test_set_does_not_follow_the_training_set(draw
     assert len(np.unique(drawn[0][0].reshape(2000, -1), axis=0)) == 2000
 
 
+@pytest.mark.slow
 def test_the_bytes_do_not_depend_on_the_processor_s_vector_units():
     program = (
         "import hashlib; from kerastrain.datasets import synthetic;"

@@ -22,8 +22,9 @@ def on(monkeypatch):
 @pytest.mark.parametrize(
     ("facts", "precision", "because"),
     [
-        ({"flags": ["avx2", "avx512f", "avx512_bf16"]}, "float32", "no AMX"),
-        ({"flags": ["avx512f", "amx_bf16"]}, "bfloat16", "AMX"),
+        ({"flags": ["avx2", "avx512f"]}, "float32", "neither of amx_bf16 and avx512_bf16"),
+        ({"flags": ["avx2", "avx512_bf16"]}, "bfloat16", "avx512_bf16"),
+        ({"flags": ["avx512f", "amx_bf16"]}, "bfloat16", "amx_bf16"),
         ({"device": "NVIDIA H200", "bfloat16": True}, "bfloat16", "NVIDIA H200"),
         ({"device": "Tesla V100", "flags": ["amx_bf16"]}, "float32", "Tesla V100"),
     ],

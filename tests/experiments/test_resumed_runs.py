@@ -5,25 +5,13 @@ import csv
 import keras
 import numpy as np
 import pytest
+from training_probes import PowerCut
 
 from kerastrain import experiments, plots
 from kerastrain._core.errors import RefusedError
-from kerastrain.callbacks import StatefulCallback
+from kerastrain.experiments.fit import EpochRecorder
 
 STEPS = 4  # of an epoch: 61 images in batches of 16
-
-
-class PowerCut(StatefulCallback):
-    """Raises behind so many steps of this process, 0 for never."""
-
-    def __init__(self, steps):
-        super().__init__()
-        self.left = steps
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.left -= 1
-        if self.left == 0:
-            raise OSError("power cut")
 
 
 def everything(**changes):
@@ -69,6 +57,18 @@ def undisturbed(one_hot, tmp_path_factory):
     return outcome(folder, experiments.run(everything(), folder, data=one_hot, callbacks=[PowerCut(0)]))
 
 
+def test_the_seconds_of_earlier_processes_count_and_a_rollback_is_no_resume():
+    recorder = EpochRecorder()
+    row = {"epoch": 0, "loss": 1.0, "seconds": 900.0}
+    recorder.load_state_dict({"rows": [row], "seconds": 1000.0, "resumed": 2})
+    assert recorder.resumed == 3 and recorder.earlier_seconds == 1000.0 <= recorder.seconds < 1100.0
+    recorder.on_epoch_begin(1)
+    state = recorder.state_dict()
+    assert state["resumed"] == 3 and 1000.0 <= state["seconds"] < 1100.0
+    recorder.load_state_dict(state)
+    assert recorder.resumed == 3 and recorder.earlier_seconds == 1000.0 and recorder.rows == [row]
+
+
 @pytest.mark.backend
 @pytest.mark.parametrize(
     "cuts", [[STEPS + 2, 3], *[pytest.param([cut], marks=pytest.mark.slow) for cut in (1, STEPS, 3 * STEPS)]]
@@ -85,6 +85,8 @@ def test_a_run_that_is_cut_off_ends_the_same(cuts, undisturbed, one_hot, tmp_pat
     for left, right in zip(weights, undisturbed[2], strict=True):
         np.testing.assert_array_equal(left, right)
     assert cuts == [1] or any("training goes on in" in line for line in told)
+    # Cut off in its first step there is no checkpoint yet.
+    assert result["resumed"] == (0 if cuts == [1] else len(cuts)) and result["seconds"] >= result["training_seconds"]
 
 
 def test_a_run_that_was_cut_off_after_its_training_is_only_evaluated(one_hot, tmp_path, undisturbed, monkeypatch):

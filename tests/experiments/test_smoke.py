@@ -1,8 +1,11 @@
+import sys
+
 import keras
 import PIL.Image
 import pytest
 
 from kerastrain import experiments
+from kerastrain._core.errors import InputError
 
 
 def test_smoke_changes_data_and_length_only():
@@ -101,3 +104,32 @@ def test_what_is_counted_in_updates_is_at_most_2():
     }
     small = experiments.smoke(experiments.load("convnet", changes))
     assert small.optimizer.gradient_accumulation_steps == 2 and small.optimizer.averaging["every_steps"] == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"type": "snapshot_ensemble", "every_epochs": 5}, {"every_epochs": 1}),
+        ({"type": "snapshot_ensemble", "after_epochs": [5, 10, 20]}, {"after_epochs": [1, 2]}),
+        ({"type": "gradual_unfreezing", "epochs": [4, 12]}, {"epochs": [1, 2]}),
+        ({"type": "early_stopping", "start_from_epoch": 15}, {"start_from_epoch": 1}),
+        ({"type": "early_stopping"}, {"start_from_epoch": 0}),
+        ({"type": "divergence_guard", "every_steps": 100}, {"every_steps": 2}),
+        ({"type": "resumable_checkpoint", "every_steps": 50, "every_epochs": 4}, {"every_steps": 2, "every_epochs": 1}),
+    ],
+    ids=str,
+)
+def test_what_callbacks_count_shrinks_with_the_run(given, expected):
+    recipe = experiments.load("mlp_sequential", {"callbacks": [given], "training.epochs": 20})
+    small = experiments.smoke(recipe)
+    assert {key: small.callbacks[0][key] for key in expected} == expected
+    assert experiments.smoke(small) == small
+
+
+def test_what_does_not_hold_together_when_it_is_small_is_one_line(monkeypatch):
+    # Nothing is known that does not; a problem there may be must not be a traceback of pydantic's.
+    module = sys.modules["kerastrain.experiments.smoke"]
+    monkeypatch.setattr(module, "_sooner", lambda node, factor: node)
+    recipe = experiments.load("mlp_sequential", {"callbacks": [{"type": "snapshot_ensemble", "every_epochs": 5}]})
+    with pytest.raises(InputError, match=r"--smoke: `callbacks\[0\]`: `every_epochs` must end a cycle within"):
+        experiments.smoke(recipe)

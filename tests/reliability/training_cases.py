@@ -47,7 +47,7 @@ class TrainingCases:
         folder = self._fresh(f"stopped-{name}-{seed}")
         problems, hits = [], 0
         for _ in range(stops):
-            done = _furthest(folder)
+            done, processes = _furthest(folder), len(steps_of(folder))
             left = len([place for place in steps if place > done])
             pid = self.children.start(folder, features=features)
             if generator.random() < 0.2:  # Also before there is a step: in the import of a checkpoint, in the trace.
@@ -62,7 +62,8 @@ class TrainingCases:
             early = name != "SIGKILL" and status in (-signal.Signals[name], 99) and not _begun(folder)
             if status not in (wanted, 0) and not early:
                 problems.append(f"status {status} instead of {wanted}: {told_in(folder)[-500:]}")
-            problems += self._lost(folder, done, name)
+            if len(steps_of(folder)) > processes:  # Else it was stopped before it had written down anything.
+                problems += self._lost(folder, done, name)
             if status == 0:
                 break
         problems += self._finish(folder, features)
@@ -178,7 +179,7 @@ class TrainingCases:
     def _lost(self, folder, done, name):
         """What the newest process trained again: at most the one execution that was not yet saved, after SIGTERM and
         SIGINT none."""
-        newest = steps_of(folder)[-1] if steps_of(folder) else []
+        newest = steps_of(folder)[-1]
         if not newest:
             return []
         first = tuple(newest[0]["place"])

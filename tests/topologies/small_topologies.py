@@ -11,6 +11,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "mlp_sequential": {"layers": [5, {"units": 4, "activation": "gelu"}], "input_shape": (8, 8, 3)},
     "mlp_functional": {"layers": [5, {"units": 4, "activation": "gelu"}], "input_shape": (8, 8, 3)},
     "convnet": {"widths": [4, 6], "blocks": 1, "dropout": {"type": "spatial", "rate": 0.2}, "input_shape": (8, 8, 3)},
+    "airbench": {"widths": [4, 6], "initializer": "he_normal", "input_shape": (8, 8, 3)},
     "residual": {"depth": 8, "width": 3, "dropout": 0.1, "regularizer": 1e-3, "input_shape": (8, 8, 3)},
     "ensemble": {
         "members": [
@@ -29,6 +30,7 @@ SMALL: dict[str, dict[str, Any]] = {
         "input_shape": (8, 8, 3),
     },
     "multi_label": {"widths": [4, 6], "blocks": 1, "input_shape": (8, 16, 3)},
+    "supervised_autoencoder": {"units": [6, 4], "activation": "tanh", "dropout": 0.2, "input_shape": (8, 8, 3)},
 }
 NAMES = sorted(SMALL)
 

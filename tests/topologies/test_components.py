@@ -36,6 +36,7 @@ FORMULAS = {
     "elu": lambda x: np.where(x > 0, x, np.expm1(x)),
     "exponential": np.exp,
     "gelu": lambda x: x * norm.cdf(x),
+    "fused_gelu": lambda x: x * norm.cdf(x),
     "hard_sigmoid": lambda x: np.clip(x / 6 + 0.5, 0, 1),
     "hard_silu": lambda x: x * np.clip(x / 6 + 0.5, 0, 1),
     "hard_tanh": lambda x: np.clip(x, -1, 1),

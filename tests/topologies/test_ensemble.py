@@ -49,6 +49,7 @@ def test_one_member_is_the_plain_model():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.backend
 def test_each_of_three_members_learns_as_it_would_alone():
     kinds = [MLP, CONVNET, MLP]
@@ -106,6 +107,7 @@ def test_a_saturated_member_still_learns_as_alone():
         _assert_same(member, single)
 
 
+@pytest.mark.slow
 def test_steps_per_execution_and_xla_and_sample_weights():
     weights = np.linspace(0.1, 2.0, 24).astype("float32")
     model = ensemble(members=2, member={**CONVNET, "dropout": None}, **SHAPE, preprocessing=_rescaling(), seed=0)

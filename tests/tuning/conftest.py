@@ -9,6 +9,14 @@ from kerastrain import experiments
 from kerastrain.tuning import hypermodel
 
 
+@pytest.fixture(autouse=True)
+def without_reports(monkeypatch):
+    """A report at the end of every search would take longer than the searches of these tests."""
+    # By `kerastrain.tuning.search` one reaches the function of that name.
+    module = importlib.import_module("kerastrain.tuning.search")
+    monkeypatch.setattr(module, "report_at_end", lambda folder, announce: None)
+
+
 @pytest.fixture
 def quick(monkeypatch):
     """Trials that take no time: nothing is built, and the only epoch's val_loss is the learning rate."""
@@ -36,6 +44,8 @@ def told(monkeypatch):
         def save(self, path):
             told.saved.append(told.begun[-1])
             path.write_text(told.begun[-1].to_yaml())
+
+    told.Model = Model
 
     def fit(recipe, model, data, callbacks, **options):
         told.begun.append(recipe)

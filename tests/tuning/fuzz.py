@@ -128,6 +128,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the slips")
     parser.add_argument("--out", type=pathlib.Path, help="a JSON file for the counts")
     arguments = parser.parse_args()
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
     counts: collections.Counter[str] = collections.Counter()
     faults, slowest, start = [], 0.0, time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
@@ -150,7 +151,7 @@ def main() -> None:
     result = {
         "command": f"python -m tests.tuning.fuzz --count {arguments.count} --seed {arguments.seed}",
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "commit": subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip(),
+        "commit": commit,
         "python": platform.python_version(),
         "cases": arguments.count,
         **{kind: counts[kind] for kind in ("valid", "refused", "no text", "traceback", "faults")},

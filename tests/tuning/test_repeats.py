@@ -116,16 +116,30 @@ def test_only_trials_that_become_the_best_are_saved(tmp_path, told):
 def test_a_kill_between_record_and_model_loses_no_model(tmp_path, told, monkeypatch):
     path = write(tmp_path, SPACE, search=SECTIONS["search"])
 
-    def killed(self):
-        raise KeyboardInterrupt
+    def killed(self, recorded):
+        if recorded:
+            raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("kerastrain.tuning.tuner.SearchTuner._tidy_up", lambda self: self.records and killed(self))
+        patch.setattr("kerastrain.tuning.tuner.SearchTuner._tidy_up", killed)
         tuning.search(path, out=tmp_path / "out")
     assert not (tmp_path / "out" / "best_model.keras").exists()
     result = tuning.search(path, out=tmp_path / "out")
     assert len(told.begun) == 2
     assert "learning_rate: 0.1" in result.best_model_path.read_text()
+
+
+@pytest.mark.parametrize("repeats", [1, 2])
+def test_a_full_disk_is_not_a_trials_failure(repeats, tmp_path, told, monkeypatch):
+    def full(self, path):
+        raise OSError(28, "No space left on device")
+
+    path = write(tmp_path, SPACE, search=SECTIONS["search"], repeats=repeats)
+    with monkeypatch.context() as patch:
+        patch.setattr(told.Model, "save", full)
+        with pytest.raises(OSError, match="No space left"):
+            tuning.search(path, out=tmp_path / "out")
+    assert tuning.search(path, out=tmp_path / "out").status == "finished"
 
 
 def test_repeats_are_refused_beside_a_searched_seed(tmp_path):

@@ -91,6 +91,7 @@ def test_it_ends_as_the_one_that_nothing_happened_to(space, search, tmp_path, po
     assert not (tmp_path / "cut" / "running_trial").exists()
 
 
+@pytest.mark.slow
 def test_a_trial_goes_on_from_its_last_checkpoint(tmp_path, power):
     path = write(tmp_path, GRID, search={"strategy": "grid", "max_trials": 4})
     whole = tuning.search(path, out=tmp_path / "whole")

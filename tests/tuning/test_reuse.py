@@ -25,6 +25,7 @@ def key(**sections):
     return structure(made, experiments.build(made, data, movable=movable), movable)
 
 
+@pytest.mark.slow
 def test_numbers_and_seeds_move_and_the_scores_are_those_of_fresh_builds():
     first = {"model": network(0.2), "optimizer": {"rule": SGD, "learning_rate": 0.05}}
     second = {
@@ -54,6 +55,7 @@ def test_a_trial_that_diverged_leaves_nothing_behind():
     assert_same(results[1][0], alone(fine))
 
 
+@pytest.mark.slow
 def test_what_is_kept_of_a_trial_is_its_recipes_own_model(tmp_path):
     tuned = RecipeHyperModel(Values(), Values())
     for rate, seed in ((0.2, 3), (0.37, 8)):

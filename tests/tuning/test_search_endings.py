@@ -20,7 +20,7 @@ def test_when_nothing_has_a_value_the_search_has_failed(tmp_path):
             tuning.search(path, out=tmp_path / "out")
 
 
-def test_a_failed_trial_is_recorded_and_three_in_a_row_end_the_search(tmp_path, monkeypatch, quick):
+def test_a_failed_trial_is_recorded_and_three_in_a_row_end_the_search(tmp_path, monkeypatch, capfd, quick):
     calls = []
 
     def failing(recipe, data, **options):
@@ -32,6 +32,8 @@ def test_a_failed_trial_is_recorded_and_three_in_a_row_end_the_search(tmp_path, 
     path = write(tmp_path, search={"strategy": "random", "max_trials": 9})
     with pytest.raises(WorkFailedError, match=r"three trials in a row failed, the last by MemoryError: no room for it"):
         tuning.search(path, out=tmp_path / "out")
+    error = capfd.readouterr().err
+    assert "Traceback" not in error and "Trial 1/9  failed: MemoryError: no room for it" in error
     summary = json.loads((tmp_path / "out" / "search.json").read_text())
     assert [trial["status"] for trial in summary["trials"]] == ["failed", "completed", *["failed"] * 3]
     assert summary["status"] == "failed"

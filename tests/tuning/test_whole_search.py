@@ -71,6 +71,8 @@ def test_the_files(finished):
         "best_recipe.yaml",
         "history.jsonl",
         "keras_tuner",
+        "logs",
+        "report.html",
         "search.json",
         "search.yaml",
         "trials.csv",

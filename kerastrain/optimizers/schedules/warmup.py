@@ -12,7 +12,7 @@ from kerastrain.optimizers.schedules.inner_schedules import Schedule, checked_sc
 from kerastrain.optimizers.schedules.ramps import ramp
 from kerastrain.optimizers.schedules.step_counts import as_rate, as_step, since, until
 
-SHAPES = ("linear", "cosine", "exponential")
+SHAPES = ("linear", "cosine", "cubic", "exponential")
 
 
 @keras.saving.register_keras_serializable(package="kerastrain")
@@ -26,6 +26,7 @@ class Warmup(keras.optimizers.schedules.LearningRateSchedule):
 
     - `linear`: `s + (1 - s) t`
     - `cosine`: `s + (1 - s) (1 - cos(pi t)) / 2`, flat at both ends
+    - `cubic`: `s + (1 - s) t^3`, most of it late
     - `exponential`: `s ** (1 - t)`, a constant factor a step
 
     The schedule begins when the warmup ends, so the whole takes `warmup_steps` longer than the schedule alone.
@@ -36,7 +37,7 @@ class Warmup(keras.optimizers.schedules.LearningRateSchedule):
     Args:
         schedule: what follows: any Keras schedule, or a number >= 0 for a constant rate.
         warmup_steps: optimizer updates; an int >= 0. At 0 it is the schedule itself.
-        shape: `"linear"`, `"cosine"` or `"exponential"`.
+        shape: `"linear"`, `"cosine"`, `"cubic"` or `"exponential"`.
         start_fraction: the ramp's value at step 0, in [0, 1]; above 0 for the exponential shape. At 0 the first update
             changes nothing.
         name: a name for its operations.
@@ -61,7 +62,7 @@ class Warmup(keras.optimizers.schedules.LearningRateSchedule):
         self,
         schedule: Schedule,
         warmup_steps: NonNegativeInt,
-        shape: Literal["linear", "cosine", "exponential"] = "linear",
+        shape: Literal["linear", "cosine", "cubic", "exponential"] = "linear",
         start_fraction: UnitInterval = 0.0,
         name: str = "Warmup",
     ) -> None:

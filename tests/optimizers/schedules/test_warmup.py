@@ -12,13 +12,15 @@ def ramp(shape, start, fraction):
     return {
         "linear": start + (1 - start) * fraction,
         "cosine": start + (1 - start) * (1 - math.cos(math.pi * fraction)) / 2,
+        "cubic": start + (1 - start) * fraction**3,
         "exponential": start ** (1 - fraction),
     }[shape]
 
 
 @pytest.mark.parametrize("warmup_steps", [1, 7, 50])
 @pytest.mark.parametrize(
-    ("shape", "start"), [("linear", 0.0), ("linear", 0.1), ("cosine", 0.0), ("cosine", 0.3), ("exponential", 0.01)]
+    ("shape", "start"),
+    [("linear", 0.0), ("linear", 0.1), ("cosine", 0.0), ("cosine", 0.3), ("cubic", 0.2), ("exponential", 0.01)],
 )
 def test_a_whole_run_is_the_formula(rates, shape, start, warmup_steps):
     schedule = Warmup(StepDecay(0.4, 0.5, 10), warmup_steps, shape, start)
@@ -81,7 +83,10 @@ def test_ends_at_its_very_step_in_long_runs(rates):
         ({"schedule": StepDecay}, "`schedule` must be a schedule .* Pass an instance"),
         ({"schedule": None}, "`schedule` must be a number >= 0. Received: schedule=None"),
         ({"warmup_steps": -1}, "`warmup_steps` must be a whole number >= 0. Received: warmup_steps=-1"),
-        ({"shape": "cosin"}, "`shape` must be one of 'linear', 'cosine', 'exponential'. .* Did you mean `cosine`"),
+        (
+            {"shape": "cosin"},
+            "`shape` must be one of 'linear', 'cosine', 'cubic', 'exponential'. .* Did you mean `cosine`",
+        ),
         ({"start_fraction": 1.5}, "`start_fraction` must be a number >= 0 and <= 1. Received: start_fraction=1.5"),
         ({"shape": "exponential"}, "`start_fraction` must be above 0 for shape='exponential'.*=0.0. Use 0.01"),
     ],

@@ -1,0 +1,122 @@
+"""`compile` with what is fast on this machine."""
+
+import dataclasses
+import sys
+from typing import Any
+
+import keras
+
+from kerastrain._core import scanned_steps
+from kerastrain._core.checks import boolean, choice, whole_number
+from kerastrain._core.errors import InputError
+from kerastrain._core.keras_layers import all_layers
+from kerastrain.experiments.execution import Execution, choose_execution, choose_precision, policy_name
+
+PRECISIONS = ("auto", "float32", "bfloat16")
+
+
+def fast_compile(
+    model: keras.Model,
+    optimizer: Any = "rmsprop",
+    loss: Any = None,
+    metrics: Any = None,
+    *,
+    batch_size: int = 32,
+    steps_per_epoch: int | None = None,
+    precision: str = "auto",
+    steps_per_execution: Any = "auto",
+    jit: Any = "auto",
+    verbose: bool = True,
+    **arguments: Any,
+) -> Execution:
+    """`model.compile`, with precision, steps per execution and jit chosen for the backend and the hardware.
+
+    `fit` spends about a millisecond of Python on each step, more than a small network's arithmetic. Several steps to an
+    execution share it: on TensorFlow by Keras's own loop, on JAX by a `jax.lax.scan` over Keras's `train_step`, which
+    Keras itself calls one by one. bfloat16 is taken where the hardware multiplies it faster: every layer but those that
+    make the outputs then computes in it, and all weights stay float32. The recipes of `kerastrain train` choose by the
+    same rules. Callbacks are told of batches once an execution, with the number of its last one.
+
+    Args:
+        model: a built Sequential or Functional model; of another one the precision stays as it is.
+        optimizer: as for `compile`.
+        loss: as for `compile`.
+        metrics: as for `compile`.
+        batch_size: samples in a step, as you will give it to `fit`.
+        steps_per_epoch: batches in an epoch, a bound for the steps of an execution; None for unknown.
+        precision: `"auto"`, `"float32"` or `"bfloat16"`.
+        steps_per_execution: `"auto"` or a whole number >= 1.
+        jit: `"auto"` or a boolean.
+        verbose: whether each choice is told in a line, with its reason.
+        **arguments: what else `compile` takes.
+
+    Returns:
+        What was chosen: `precision`, `steps_per_execution`, `jit`, and the `reasons`.
+
+    Raises:
+        InputError: the model is not built, or an argument is out of its range.
+
+    Example:
+
+    >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+    >>> execution = fast_compile(model, "sgd", "mse", batch_size=8, steps_per_epoch=100, verbose=False)
+    >>> execution.steps_per_execution > 1 or keras.backend.backend() == "torch"
+    True
+    """
+    _check(model, batch_size, steps_per_epoch, precision, steps_per_execution, jit)
+    chosen = choose_precision(choice("precision", precision, PRECISIONS))
+    if chosen[0] != "float32":
+        chosen = _computing_in(model, chosen)
+    execution = choose_execution(
+        model,
+        precision=chosen,
+        steps=steps_per_epoch or 1_000_000,
+        batch_size=batch_size,
+        asked_steps=steps_per_execution,
+        asked_jit=jit,
+    )
+    model.compile(
+        optimizer=optimizer,
+        loss=loss,
+        metrics=metrics,
+        steps_per_execution=execution.steps_per_execution,
+        jit_compile=execution.jit,
+        **arguments,
+    )
+    if scanned_steps.scan_steps(model):
+        reason = "the steps of an execution in one jax.lax.scan"
+        execution = dataclasses.replace(execution, reasons=(*execution.reasons, reason))
+    if boolean("verbose", verbose):
+        for reason in execution.reasons:
+            print(f"fast_compile: {reason}", file=sys.stderr)
+    return execution
+
+
+def _check(model: Any, batch_size: Any, steps: Any, precision: Any, steps_per_execution: Any, jit: Any) -> None:
+    if not isinstance(model, keras.Model) or not model.built:
+        raise InputError(
+            f"`model` must be a built Keras model. Received: {model!r}. Give it an Input, or call it once."
+        )
+    whole_number("batch_size", batch_size)
+    if steps is not None:
+        whole_number("steps_per_epoch", steps)
+    if steps_per_execution != "auto":
+        whole_number("steps_per_execution", steps_per_execution)
+    if jit != "auto":
+        boolean("jit", jit)
+
+
+def _computing_in(model: keras.Model, chosen: tuple[str, str]) -> tuple[str, str]:
+    """Let the layers compute in the precision; what was chosen in the end, and why."""
+    if not isinstance(model, keras.Sequential) and not getattr(model, "outputs", None):
+        return "float32", f"precision as it was: {type(model).__name__} does not tell which layers make its outputs"
+    last = [id(tensor) for tensor in model.outputs]
+    for layer in all_layers(model):
+        makes_outputs = any(id(tensor) in last for tensor in keras.tree.flatten(getattr(layer, "output", ())))
+        if (
+            not makes_outputs
+            and layer.dtype_policy.name == "float32"
+            and not isinstance(layer, keras.layers.InputLayer)
+        ):
+            layer.dtype_policy = policy_name(chosen[0])
+    return chosen
