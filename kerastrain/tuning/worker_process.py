@@ -47,6 +47,14 @@ class Told:
     line: str
 
 
+@dataclasses.dataclass(frozen=True)
+class Epoch:
+    """An epoch of a trial has ended; `row` is that of its history."""
+
+    number: int
+    row: dict[str, Any]
+
+
 def serve(connection: Connection, plan: Plan, folder: pathlib.Path) -> None:
     """Train what comes through `connection` until None comes, a signal, or the end of the search's process.
 
@@ -70,6 +78,7 @@ def serve(connection: Connection, plan: Plan, folder: pathlib.Path) -> None:
             pruner=plan.pruner(),
             repeats=plan.config.repeats,
             announce=lambda line: connection.send(Told(line)),
+            on_epoch=lambda number, row: connection.send(Epoch(number, row)),
         )
         tuner.folder = folder
         while (given := inbox.get()) is not None:

@@ -15,7 +15,7 @@ from kerastrain.tuning import shared_data
 from kerastrain.tuning.planning import Plan
 from kerastrain.tuning.records import FAILED, TrialRecord
 from kerastrain.tuning.tuner import SearchTuner, TrialInterruptedError
-from kerastrain.tuning.worker_process import Assignment, Ended, Told, serve
+from kerastrain.tuning.worker_process import Assignment, Ended, Epoch, Told, serve
 
 # A trial whose worker dies so often is taken for the cause of it.
 _DEATHS = 3
@@ -140,6 +140,8 @@ class Workers:
                 continue
             if isinstance(message, Told):
                 self.announce(message.line)
+            elif isinstance(message, Epoch) and tuner.on_epoch is not None:
+                tuner.on_epoch(message.number, message.row)
             elif isinstance(message, Ended):
                 trial, worker.trial = worker.trial, None
                 tuner.take(trial, message.record)
