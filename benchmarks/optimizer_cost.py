@@ -1,17 +1,21 @@
 """What an optimizer step costs: AdamW, a global clip, no decay on biases, an exponential average.
 
-    python benchmarks/optimizer_cost.py [--backends tensorflow jax torch] [--variables 14 200 1000] [--quick]
+    python benchmarks/optimizer_cost.py [--backends tensorflow jax torch] [--variables 14 200 1000] [--widths 64 8]
+        [--quick]
 
-About 15 minutes; stop it and start it again as you like: a row that was measured at this commit is not measured again.
+About an hour; stop it and start it again as you like: a row that was measured at this commit is not measured again.
 
 Side by side, the same work by Keras's built-ins (`global_clipnorm`, `exclude_from_weight_decay`, `use_ema`) and by a
-`ComposedOptimizer`. Half of the variables are kernels (64, 64), half biases (64,). Measured are the optimizer's step
-alone, compiled as the backend compiles it (tf.function without XLA, jax.jit, eager torch), and the trace: the first
-call, with what the backend compiles in it, in a fresh optimizer each time. Each row is a process of its own, and its
-rounds are short and many: on a shared machine the time of a step jumps by half from one second to the next.
+`ComposedOptimizer`, variable by variable and fused. Half of the variables are kernels (width, width), half biases
+(width,): at width 64 a thousand of them are 2.1 million numbers, and memory is what is waited for; at width 8 it is the
+number of kernels. Measured are the optimizer's step alone, compiled as the backend compiles it (tf.function without
+XLA, jax.jit, eager torch), and the trace: the first call, with what the backend compiles in it, in a fresh optimizer
+each time. Each row is a process of its own, and its rounds are short and many: on a shared machine the time of a step
+jumps by half from one second to the next.
 """
 
 import argparse
+import itertools
 import json
 import os
 import pathlib
@@ -45,28 +49,31 @@ def optimizers() -> dict[str, Any]:
         optimizer.exclude_from_weight_decay(var_names=["bias"])
         return optimizer
 
-    def composed() -> keras.optimizers.Optimizer:
+    def composed(fused: bool) -> keras.optimizers.Optimizer:
         return ComposedOptimizer(
             keras.optimizers.AdamW(1e-3, weight_decay=1e-2),
             [ClipByGlobalNorm(1.0)],
             [no_decay_on_bias_and_norm()],
             ExponentialAveraging(0.99, bias_correction=False),
+            fused=fused,
         )
 
-    return {"keras": built_in, "kerastrain": composed}
+    return {"keras": built_in, "kerastrain": lambda: composed(False), "fused": lambda: composed(True)}
 
 
-def stepper(make: Any, count: int) -> Any:
+def stepper(make: Any, count: int, width: int) -> Any:
     """A compiled step of a fresh optimizer on fresh variables, and the variables."""
     import keras
     import numpy as np
 
     generator = np.random.default_rng(0)
-    shapes = [(64, 64) if place % 2 == 0 else (64,) for place in range(count)]
-    variables = [
-        keras.Variable(generator.normal(size=shape), dtype="float32", name="bias" if len(shape) == 1 else "kernel")
-        for shape in shapes
-    ]
+    shapes = [(width, width) if place % 2 == 0 else (width,) for place in range(count)]
+    variables = []
+    for place, shape in enumerate(shapes):
+        with keras.name_scope(f"layer_{place}"):  # Paths, as a model's variables have them.
+            value = generator.normal(size=shape)
+            name = "bias" if len(shape) == 1 else "kernel"
+            variables.append(keras.Variable(value, dtype="float32", name=name))
     gradients = [keras.ops.convert_to_tensor(generator.normal(size=shape).astype(np.float32)) for shape in shapes]
     optimizer = make()
     optimizer.build(variables)
@@ -107,8 +114,8 @@ def stepper(make: Any, count: int) -> Any:
     return run_jax, variables
 
 
-def measure(count: int, rounds: int) -> dict[str, Any]:
-    """The row of one number of variables on this process's backend."""
+def measure(count: int, width: int, rounds: int) -> dict[str, Any]:
+    """The row of one number and width of variables on this process's backend."""
     import keras
     import numpy as np
     from suite import circumstances, interleaved, median_ratio
@@ -118,7 +125,7 @@ def measure(count: int, rounds: int) -> dict[str, Any]:
     kept: dict[str, Any] = {}
 
     def trace(name: str) -> None:
-        kept[name] = stepper(makers[name], count)
+        kept[name] = stepper(makers[name], count, width)
         start = time.perf_counter()
         kept[name][0](1)
         traces[name].append(time.perf_counter() - start)
@@ -130,11 +137,12 @@ def measure(count: int, rounds: int) -> dict[str, Any]:
     steps = STEPS.get(count, max(3, 2_000 // count))
     timings = interleaved({name: lambda run=run: run(steps) for name, (run, _) in kept.items()}, rounds)
     values = [[np.array(keras.ops.convert_to_numpy(v)) for v in variables] for _, variables in kept.values()]
-    difference = max(float(np.abs(a - b).max()) for a, b in zip(*values, strict=True))
+    difference = max(float(np.ptp(found, axis=0).max()) for found in map(np.array, zip(*values, strict=True)))
     traced = {name: statistics.median(seconds) for name, seconds in traces.items()}
     return {
         "backend": keras.backend.backend(),
         "variables": count,
+        "width": width,
         "rounds": rounds,
         "steps_a_round": steps,
         "largest_difference_of_weights": difference,
@@ -146,26 +154,26 @@ def measure(count: int, rounds: int) -> dict[str, Any]:
             }
             for name, timing in timings.items()
         },
-        "step_ratio": median_ratio(timings["kerastrain"], timings["keras"]),
+        "step_ratio": {name: median_ratio(timings[name], timings["keras"]) for name in ("kerastrain", "fused")},
         "trace_seconds": {name: round(seconds, 3) for name, seconds in traced.items()},
         "fastest_trace_seconds": {name: round(min(seconds), 3) for name, seconds in traces.items()},
-        "trace_ratio": round(traced["kerastrain"] / traced["keras"], 3),
+        "trace_ratio": {name: round(traced[name] / traced["keras"], 3) for name in ("kerastrain", "fused")},
         **circumstances(),
         "command": "python benchmarks/optimizer_cost.py",
         "load_average": load,
     }
 
 
-def done(commit: str) -> dict[tuple[str, int], dict[str, Any]]:
-    """The rows of `commit`, by backend and number of variables."""
+def done(commit: str) -> dict[tuple[str, int, int], dict[str, Any]]:
+    """The rows of `commit`, by backend, number and width of variables."""
     rows = [json.loads(line) for line in RESULTS.read_text(encoding="utf-8").splitlines()] if RESULTS.exists() else []
-    return {(row["backend"], row["variables"]): row for row in rows if row["commit"] == commit}
+    return {(row["backend"], row["variables"], row["width"]): row for row in rows if row["commit"] == commit}
 
 
-def in_a_process(backend: str, count: int, rounds: int) -> dict[str, Any]:
-    """The row of one number of variables, measured in a process whose Keras runs on `backend`."""
+def in_a_process(backend: str, count: int, width: int, rounds: int) -> dict[str, Any]:
+    """The row of one number and width of variables, measured in a process whose Keras runs on `backend`."""
     finished = subprocess.run(
-        [sys.executable, __file__, "--one", "--rounds", str(rounds), "--variables", str(count)],
+        [sys.executable, __file__, "--one", *map(str, ("--rounds", rounds, "--variables", count, "--widths", width))],
         env={**os.environ, "KERAS_BACKEND": backend},
         stdout=subprocess.PIPE,
         text=True,
@@ -181,23 +189,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--backends", nargs="+", default=["tensorflow", "jax", "torch"])
     parser.add_argument("--variables", nargs="+", type=int, default=[14, 200, 1000])
+    parser.add_argument("--widths", nargs="+", type=int, default=[64, 8])
     parser.add_argument("--rounds", type=int, default=61)
     parser.add_argument("--quick", action="store_true", help="14 variables, 2 rounds, nothing written: that it runs")
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
-        print(json.dumps(measure(arguments.variables[0], arguments.rounds)), flush=True)
+        print(json.dumps(measure(arguments.variables[0], arguments.widths[0], arguments.rounds)), flush=True)
         return
     if arguments.quick:
-        print(json.dumps([in_a_process(backend, 14, 2) for backend in arguments.backends]))
+        print(json.dumps([in_a_process(backend, 14, 8, 2) for backend in arguments.backends]))
         return
     rows = done(commit())
-    for backend in arguments.backends:
-        for count in arguments.variables:
-            if (backend, count) not in rows:
-                rows[backend, count] = in_a_process(backend, count, arguments.rounds)
-                RESULTS.write_text("".join(json.dumps(row) + "\n" for row in rows.values()), encoding="utf-8")
-                print(json.dumps(rows[backend, count]), flush=True)
+    for key in itertools.product(arguments.backends, arguments.variables, arguments.widths):
+        if key not in rows:
+            rows[key] = in_a_process(*key, arguments.rounds)
+            RESULTS.write_text("".join(json.dumps(row) + "\n" for row in rows.values()), encoding="utf-8")
+            print(json.dumps(rows[key]), flush=True)
 
 
 if __name__ == "__main__":

@@ -94,6 +94,11 @@ def index_of(optimizer: keras.optimizers.Optimizer, variable: Any) -> int:
     return optimizer._get_variable_index(variable)
 
 
+def key_of(optimizer: keras.optimizers.Optimizer, variable: Any) -> Any:
+    """What `optimizer` knows `variable` by, be it Keras's or the backend's."""
+    return optimizer._var_key(variable)
+
+
 def built_with(optimizer: keras.optimizers.Optimizer) -> list[Any]:
     """The trainable variables that `optimizer` was built with, in order."""
     return list(optimizer._trainable_variables)

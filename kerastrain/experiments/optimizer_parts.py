@@ -219,7 +219,7 @@ def build_optimizer(
     """The optimizer of a validated `optimizer` section: the rule alone, or a `ComposedOptimizer` where a slot is used.
 
     Args:
-        section: `rule`, `learning_rate`, `gradient_transforms`, `groups`, `averaging`, as in a recipe.
+        section: `rule`, `learning_rate`, `gradient_transforms`, `groups`, `averaging`, `fused`, as in a recipe.
         steps: updates in an epoch, for the schedules.
         epochs: epochs of the run, for the schedules that span it.
         batches: batches in an epoch, where there is a model.
@@ -263,12 +263,19 @@ def build_optimizer(
             f"must be at most {batches * epochs}, the batches of the run, or there would be no update. "
             f"Received: {accumulation}.",
         )
-    used = any(section.get(slot) for slot in ("gradient_transforms", "groups", "averaging"))
+    with _at("fused"):
+        composed_arguments.check_fused(rule, section.get("fused"))
+    used = any(section.get(slot) for slot in ("gradient_transforms", "groups", "averaging", "fused"))
     if not used and accumulation is None and not composed:
         return rule
     with _at():
         optimizer = optimizers.ComposedOptimizer(
-            rule, transforms, groups, averaging, gradient_accumulation_steps=accumulation
+            rule,
+            transforms,
+            groups,
+            averaging,
+            gradient_accumulation_steps=accumulation,
+            fused=section.get("fused"),
         )
     if model is not None:
         with _at("groups"):

@@ -75,7 +75,10 @@ _Transform = Annotated[dict[str, Any], PlainValidator(GRADIENT_TRANSFORMS.valida
 
 
 class Optimizer(_Section):
-    """The update rule and its slots: rate, gradient transforms, groups, averaging."""
+    """The update rule and its slots: rate, gradient transforms, groups, averaging.
+
+    fused: whether small variables are updated as one; without it, where that is faster and there is a slot in use.
+    """
 
     rule: Annotated[dict[str, Any], PlainValidator(RULES.validate)] = {"type": "sgd"}
     learning_rate: Rate = 0.01
@@ -83,6 +86,7 @@ class Optimizer(_Section):
     groups: list[Annotated[dict[str, Any], PlainValidator(validated_group)]] = []
     averaging: Annotated[dict[str, Any], PlainValidator(AVERAGING.validate)] | None = None
     gradient_accumulation_steps: Annotated[int, Field(ge=2)] | None = None
+    fused: bool | None = None
 
 
 class Training(_Section):

@@ -23,17 +23,19 @@ class Accumulation:
         self.steps = steps
         self._optimizer = optimizer
         self._batches = optimizer.add_variable((), dtype="int32", name="accumulated_batches")
-        self._sums: list[Any] = []
+        self._sums: dict[Any, Any] = {}
 
     def build(self, variables: Sequence[keras.Variable]) -> None:
-        """Make a sum for each variable."""
-        self._sums = self._optimizer.add_optimizer_variables(list(variables), "gradient_accumulator")
+        """Make a sum for each variable, or for what stands for several."""
+        sums = self._optimizer.add_optimizer_variables(list(variables), "gradient_accumulator")
+        keys = [keras_optimizer.key_of(self._optimizer, variable) for variable in variables]
+        self._sums = dict(zip(keys, sums, strict=True))
 
     def step(
         self, gradients: Sequence[Any], variables: Sequence[Any], update: Callable[[list[Any], list[Any]], None]
     ) -> None:
         """Add the gradients of one batch; with the last one, call `update` with the averages."""
-        sums = [self._sums[keras_optimizer.index_of(self._optimizer, variable)] for variable in variables]
+        sums = [self._sums[keras_optimizer.key_of(self._optimizer, variable)] for variable in variables]
 
         def finish() -> None:
             pairs = zip(gradients, sums, strict=True)

@@ -8,6 +8,8 @@ import keras
 from kerastrain._core import keras_optimizer
 from kerastrain._core.errors import InputError
 from kerastrain.optimizers.averaging.weight_averaging import WeightAveraging
+from kerastrain.optimizers.elementwise import is_elementwise
+from kerastrain.optimizers.fusion import Fusion
 from kerastrain.optimizers.lookahead_optimizer import LookaheadOptimizer
 from kerastrain.optimizers.parameter_group import ParameterGroup, transform_list
 from kerastrain.optimizers.transforms.gradient_transform import GradientTransform
@@ -104,6 +106,31 @@ def check_averaged(rule: keras.optimizers.Optimizer, averaging: WeightAveraging 
             f"`averaging` takes what the model holds, which under {type(rule).__name__} is the point ahead of theta. "
             "Leave it out, and averaged_weights(model) gives theta; or average the points of "
             "keras.optimizers.SGD(nesterov=True)."
+        )
+
+
+def check_fused(rule: keras.optimizers.Optimizer, fused: Any) -> None:
+    """Raise InputError for `fused` that is not True, False or None, and for True around a rule that looks at a variable
+    as a whole."""
+    if fused is not None and not isinstance(fused, bool):
+        raise InputError(f"`fused` must be True, False or None. Received: fused={fused!r}.")
+    if fused and not is_elementwise(rule):
+        raise InputError(
+            f"`fused=True` joins variables into one, and {type(rule).__name__} is not known to update each element by "
+            "itself. Leave `fused` out. If a rule of your own does, say `elementwise = True` in its class."
+        )
+
+
+def check_all_have_gradients(rule: keras.optimizers.Optimizer, fusion: Fusion, partial: dict[int, list[bool]]) -> None:
+    """Raise InputError where variables without a gradient are joined with others under a rule that looks ahead, whose
+    parameters could not be told any more."""
+    if isinstance(rule, LookaheadOptimizer) and rule.looks_ahead:
+        number, present = next(iter(partial.items()))
+        variables = fusion.stacks[number].variables
+        missing = next(variable.path for variable, has in zip(variables, present, strict=True) if not has)
+        raise InputError(
+            f"The variable {missing!r} has no gradient, and is updated as one with others that have. Under "
+            f"{type(rule).__name__} use ComposedOptimizer(..., fused=False)."
         )
 
 

@@ -5,21 +5,23 @@ from typing import Any
 
 import keras
 
-from kerastrain._core import keras_optimizer, replicas, tensor_lists
+from kerastrain._core import keras_optimizer
 from kerastrain._core.autograph import as_written
 from kerastrain._core.checks import number
-from kerastrain._core.conditional import conditional
 from kerastrain._core.errors import InputError
 from kerastrain._core.names import free_name
 from kerastrain.optimizers import composed_arguments, saved_state
 from kerastrain.optimizers.accumulation import Accumulation
 from kerastrain.optimizers.averaging.weight_averaging import WeightAveraging
+from kerastrain.optimizers.composed_step import ComposedStep
+from kerastrain.optimizers.fusion import Fusion, fusion_keys
 from kerastrain.optimizers.group_assignment import assign_groups
 from kerastrain.optimizers.hyperparameters import Hyperparameters
 from kerastrain.optimizers.parameter_group import ParameterGroup
-from kerastrain.optimizers.routing import Routing, path_of
-from kerastrain.optimizers.transforms.gradient_transform import GradientTransform, transformed
-from kerastrain.optimizers.transforms.skip_non_finite import SkipNonFinite
+from kerastrain.optimizers.paths import path_of
+from kerastrain.optimizers.routing import Routing
+from kerastrain.optimizers.stack import Stack
+from kerastrain.optimizers.transforms.gradient_transform import GradientTransform
 
 
 @keras.saving.register_keras_serializable(package="kerastrain")
@@ -47,6 +49,9 @@ class ComposedOptimizer(keras.optimizers.Optimizer):
             every `*_steps` count updates. (Keras's own accumulation hands its schedule the number of batches.)
         loss_scale_factor: as in Keras.
         name: of the optimizer.
+        fused: whether small variables with the same options are updated as one, which takes a fraction of the kernels:
+            True where the rule is elementwise, and refused otherwise; False never; None (default) where it is faster.
+            `fused_paths` tells which. Files are the same either way, and one is loaded by the other.
 
     State: the rule's slots for each variable; `iteration`, `learning_rate` where it is a number, and
     `plateau_multiplier`, scalars; accumulators and averages in the shapes of the variables; what the transforms keep.
@@ -80,8 +85,10 @@ class ComposedOptimizer(keras.optimizers.Optimizer):
         gradient_accumulation_steps: int | None = None,
         loss_scale_factor: float | None = None,
         name: str | None = None,
+        fused: bool | None = None,
     ) -> None:
         composed_arguments.check_rule(optimizer)
+        composed_arguments.check_fused(optimizer, fused)
         composed_arguments.check_averaged(optimizer, averaging)
         transforms = composed_arguments.checked_transforms(gradient_transforms)
         groups = composed_arguments.checked_groups(groups)
@@ -95,7 +102,8 @@ class ComposedOptimizer(keras.optimizers.Optimizer):
         self.gradient_transforms = transforms
         self.groups = groups
         self.averaging = averaging
-        self._skip = next((item for item in transforms if isinstance(item, SkipNonFinite)), None)
+        self.fused = fused
+        self._fusion = self._step = _Plain(None)
         self._routing = Routing(optimizer, self.groups, self)
         self._scalars, self._bounds = self._attach()
         self._loaded = _Plain(None)
@@ -130,16 +138,21 @@ class ComposedOptimizer(keras.optimizers.Optimizer):
         composed_arguments.check_decays_everything(self._routing.rule)
         variables = list(variables)
         super().build(variables)
+        assignments = self._routing.assign(variables)
+        fusion = Fusion(self, *fusion_keys(self, self._routing.rule, variables, assignments))
+        self._fusion = _Plain(fusion)
+        step = ComposedStep(self, self._routing, fusion, self._accumulation)
+        self._step = _Plain(step)
         if self._accumulation is not None:
-            self._accumulation.build(variables)
-        self._routing.build(variables, self._iterations)
+            self._accumulation.build(fusion.units if step.joins_first else variables)
+        self._routing.build(fusion.units, [assignments[place] for place in fusion.places], self._iterations)
         for transform in self.gradient_transforms:
             transform.build(variables)
         for group in self.groups:
             for transform in group.gradient_transforms:
                 transform.build([variable for variable in variables if group.matches(path_of(variable))])
         if self.averaging is not None:
-            self.averaging.build(variables)
+            self.averaging.build(fusion.units)
         if self._loaded.content is not None:
             with keras_optimizer.outside_of_a_trace():
                 saved_state.load(self, self._loaded.content)
@@ -157,11 +170,30 @@ class ComposedOptimizer(keras.optimizers.Optimizer):
         assign_groups(self.groups, [variable.path for variable in model.trainable_variables])
 
     @property
+    def fused_paths(self) -> list[list[str]]:
+        """The paths of the variables that are updated as one, a list for each such set; none before `build`."""
+        return [[path_of(variable) for variable in stack.variables] for stack in self.stacks]
+
+    @property
+    def stacks(self) -> list[Stack]:
+        """What stands for variables that are updated as one."""
+        return [] if self._fusion.content is None else self._fusion.content.stacks
+
+    def state_sections(self) -> list[tuple[list[Any], list[keras.Variable]]]:
+        """`variables` by whose they are: this optimizer's own, and those of each instance of the rule, with the units
+        it was built with."""
+        sections = [([], keras_optimizer.own_variables(self)), *self._routing.sections()]
+        seen: set[int] = set()
+        found = []
+        for units, section in sections:
+            found.append((units, [variable for variable in section if id(variable) not in seen]))
+            seen |= {id(variable) for variable in section}
+        return found
+
+    @property
     def variables(self) -> list[keras.Variable]:
         """All state, each variable one time: this optimizer's own and the slots of the wrapped rule."""
-        found = {id(variable): variable for variable in keras_optimizer.own_variables(self)}
-        found |= {id(variable): variable for variable in self._routing.variables()}
-        return list(found.values())
+        return [variable for _, section in self.state_sections() for variable in section]
 
     @property
     def hyperparameters(self) -> Hyperparameters:
@@ -221,19 +253,7 @@ class ComposedOptimizer(keras.optimizers.Optimizer):
         variables = self._known(grads, trainable_variables)
         with keras.name_scope(self.name):
             gradients, variables = keras_optimizer.usable(self, grads, variables)
-            gradients, variables = self._routing.without_frozen(gradients, variables)
-            gradients = replicas.summed([tensor_lists.dense(gradient) for gradient in gradients])
-            if self.loss_scale_factor is not None:
-                gradients = [gradient / self.loss_scale_factor for gradient in gradients]
-            if self._skip is None or not gradients:  # None where all are frozen: the step counts all the same.
-                self._step(gradients, variables)
-                return
-            conditional(
-                tensor_lists.all_finite(gradients),
-                lambda: self._step(gradients, variables),
-                self._skip.count,
-                variables=[*keras_optimizer.built_with(self), *self.variables],
-            )
+            self._step.content.run(gradients, variables)
 
     def _known(self, gradients: Sequence[Any], variables: Sequence[Any] | None) -> list[Any]:
         if variables is None:
@@ -253,23 +273,6 @@ class ComposedOptimizer(keras.optimizers.Optimizer):
         self.build(variables)
         keras_optimizer.check_known(self, variables)
         return variables
-
-    def _step(self, gradients: list[Any], variables: list[Any]) -> None:
-        if self._accumulation is None:
-            self._update(gradients, variables)
-        else:
-            self._accumulation.step(gradients, variables, self._update)
-
-    def _update(self, gradients: list[Any], variables: list[Any]) -> None:
-        everything = keras_optimizer.built_with(self)
-        gradients = self._routing.masked(gradients, variables)
-        gradients = transformed(self.gradient_transforms, gradients, variables)
-        if self.averaging is not None:
-            self.averaging.before_update(self._iterations, everything)
-        self._routing.update(gradients, variables, self.learning_rate)
-        if self.averaging is not None:
-            self.averaging.after_update(self._iterations, everything)
-        self._iterations.assign_add(1)
 
     def exclude_from_weight_decay(self, var_list: Any = None, var_names: Any = None) -> None:
         """Not here: Keras does not save it.
@@ -313,12 +316,18 @@ class ComposedOptimizer(keras.optimizers.Optimizer):
     def theta(self) -> list[Any] | None:
         """The weights that stand for the model in place of the ones it trains with, one for each trainable variable:
         the averages, or what the wrapped rule exposes (`LookaheadNesterov`); None where there are none."""
+        fusion = self._fusion.content
+        if fusion is None:
+            return None
         if self.averaging is not None:
-            return [
-                keras.ops.convert_to_numpy(variable if average is None else average)
-                for average, variable in zip(self.averaging.averages, keras_optimizer.built_with(self), strict=True)
+            pairs = zip(self.averaging.averages, fusion.units, strict=True)
+            values: list[Any] | None = [
+                keras.ops.convert_to_numpy(unit if average is None else average) for average, unit in pairs
             ]
-        return self._routing.theta()
+        else:
+            fusion.read()
+            values = self._routing.theta()
+        return None if values is None else fusion.apart(values)
 
     def __repr__(self) -> str:
         parts = {
@@ -326,8 +335,9 @@ class ComposedOptimizer(keras.optimizers.Optimizer):
             "groups": list(self.groups),
             "averaging": self.averaging,
             "gradient_accumulation_steps": None if self._accumulation is None else self._accumulation.steps,
+            "fused": self.fused,
         }
-        used = "".join(f", {name}={part!r}" for name, part in parts.items() if part)
+        used = "".join(f", {name}={part!r}" for name, part in parts.items() if part or part is False)
         return f"{type(self).__name__}({self._routing.rule_name}(...){used})"
 
     def get_config(self) -> dict[str, Any]:
@@ -341,6 +351,7 @@ class ComposedOptimizer(keras.optimizers.Optimizer):
             "gradient_accumulation_steps": None if self._accumulation is None else self._accumulation.steps,
             "loss_scale_factor": self.loss_scale_factor,
             "name": self.name,
+            "fused": self.fused,
         }
 
     @classmethod

@@ -1,6 +1,6 @@
 """Nesterov momentum whose parameters can be told apart from the point the gradient is taken at."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 
@@ -56,6 +56,8 @@ class LookaheadNesterov(LookaheadOptimizer):
     when rho moves, the point where the gradient is taken was made with the rho of the update before, as the next one is
     not known yet; the two equations above hold for the rest. Decoupled decay and weight constraints act on p.
     """
+
+    elementwise: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -1,6 +1,6 @@
 """Gradient descent with momentum, in the three forms that textbooks and libraries write."""
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import keras
 
@@ -69,6 +69,8 @@ class MomentumSGD(TunableOptimizer):
     Nesterov's). Deviations: Nesterov's update is written for the lookahead point, as Keras and PyTorch write it;
     PyTorch's `dampening` is left out.
     """
+
+    elementwise: ClassVar[bool] = True
 
     def __init__(
         self,

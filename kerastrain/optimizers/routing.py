@@ -12,6 +12,7 @@ from kerastrain.optimizers.hyperparameters import SWITCH
 from kerastrain.optimizers.lookahead_optimizer import LookaheadOptimizer
 from kerastrain.optimizers.member import Member
 from kerastrain.optimizers.parameter_group import ParameterGroup
+from kerastrain.optimizers.paths import path_of, slot_prefix
 from kerastrain.optimizers.transforms.gradient_transform import transformed
 from kerastrain.optimizers.tunable_optimizer import BOUNDS, TunableOptimizer
 
@@ -45,9 +46,11 @@ class Routing:
         self._scalars: dict[tuple[int, str], keras.Variable] = {}
         for group in groups:
             self._add_scalars(group)
-        self._assignments: list[Assignment] = []
+        # By what Keras knows a variable by, or what stands for some of them.
+        self._assignments: dict[Any, Assignment] = {}
         self._members: list[Member] = []
-        self._member_of: list[int | None] = []
+        self._member_of: dict[Any, int] = {}
+        self._units: list[Any] = []
 
     @property
     def rule_name(self) -> str:
@@ -89,24 +92,34 @@ class Routing:
                 self.hyperparameters[label] = variable
                 self.bounds[label] = SWITCH if option == "trainable" else {"minimum": 0}
 
-    def build(self, variables: Sequence[keras.Variable], iterations: keras.Variable) -> None:
-        """Assign the groups and make the members.
+    def assign(self, variables: Sequence[keras.Variable]) -> list[Assignment]:
+        """What each variable takes from the groups.
 
         Raises:
             InputError: a pattern matches nothing, or an option is set two times for one variable.
         """
-        self._assignments = assign_groups(self._groups, [path_of(variable) for variable in variables])
+        assignments = assign_groups(self._groups, [path_of(variable) for variable in variables])
+        for variable, assignment in zip(variables, assignments, strict=True):
+            self._assignments[self._key(variable)] = assignment
+        return assignments
+
+    def build(self, units: Sequence[Any], assignments: Sequence[Assignment], iterations: keras.Variable) -> None:
+        """Make the members, for the variables or what stands for several of one assignment."""
+        self._units = list(units)
         by_key: dict[tuple[Any, ...], list[Any]] = {}
-        for assignment, variable in zip(self._assignments, variables, strict=True):
+        for assignment, unit in zip(assignments, units, strict=True):
+            self._assignments[self._key(unit)] = assignment
             if assignment.multiplier != 0:
-                by_key.setdefault(assignment.rule_key, []).append((assignment, variable))
-        keys = list(by_key)
-        self._member_of = [keys.index(a.rule_key) if a.multiplier != 0 else None for a in self._assignments]
-        rules = [self.rule, *(self._another_rule() for _ in keys[1:])]
-        for rule, pairs in zip(rules, by_key.values(), strict=False):
+                by_key.setdefault(assignment.rule_key, []).append((assignment, unit))
+        rules = [self.rule, *(self._another_rule() for _ in list(by_key)[1:])]
+        for place, (rule, pairs) in enumerate(zip(rules, by_key.values(), strict=False)):
+            self._member_of |= {self._key(unit): place for _, unit in pairs}
             member = self._member(rule, pairs[0][0])
-            member.build([variable for _, variable in pairs], iterations)
+            member.build([unit for _, unit in pairs], iterations)
             self._members.append(member)
+
+    def _key(self, variable: Any) -> Any:
+        return keras_optimizer.key_of(self._owner, variable)
 
     def _another_rule(self) -> keras.optimizers.Optimizer:
         rule = type(self.rule).from_config({**self._config(), "learning_rate": 0.0})
@@ -134,7 +147,7 @@ class Routing:
         return None if assignment.trainable is None else self._scalars[id(assignment.trainable), "trainable"]
 
     def _of(self, variable: Any) -> Assignment:
-        return self._assignments[keras_optimizer.index_of(self._owner, variable)]
+        return self._assignments[self._key(variable)]
 
     def without_frozen(self, gradients: Sequence[Any], variables: Sequence[Any]) -> tuple[list[Any], list[Any]]:
         """The pairs whose variable is not frozen for good."""
@@ -161,15 +174,15 @@ class Routing:
         gradients = self._with_l2(self._transformed(gradients, variables), variables)
         if isinstance(self.rule, TunableOptimizer):
             self.rule.update_hyperparameters()
+        everything = [*keras_optimizer.built_with(self._owner), *self._units, *self._owner.variables]
         for place, member in enumerate(self._members):
             pairs = [
                 (gradient, variable)
                 for gradient, variable in zip(gradients, variables, strict=True)
-                if self._member_of[keras_optimizer.index_of(self._owner, variable)] == place
+                if self._member_of[self._key(variable)] == place
             ]
             if pairs:
                 theirs, some = [gradient for gradient, _ in pairs], [variable for _, variable in pairs]
-                everything = [*keras_optimizer.built_with(self._owner), *self._owner.variables]
                 member.update(theirs, some, learning_rate, everything)
 
     def _transformed(self, gradients: Sequence[Any], variables: Sequence[Any]) -> list[Any]:
@@ -194,28 +207,29 @@ class Routing:
             found.append(gradient)
         return found
 
-    def variables(self) -> list[keras.Variable]:
-        """The state of the rule, in all its instances."""
+    def sections(self) -> list[tuple[list[Any], list[keras.Variable]]]:
+        """The units and the state of each instance of the rule."""
         if not self._members:
-            return list(self.hyperparameters.values())
-        return [variable for member in self._members for variable in member.rule.variables]
+            return [([], list(self.hyperparameters.values()))]
+        return [(keras_optimizer.built_with(member.rule), member.rule.variables) for member in self._members]
+
+    def slots(self, unit: Any) -> list[keras.Variable]:
+        """What the rule keeps for `unit`, in its shape."""
+        rule = self._members[self._member_of[self._key(unit)]].rule
+        prefix = slot_prefix(unit)
+        return [v for v in rule.variables if v.name.startswith(prefix) and tuple(v.shape) == tuple(unit.shape)]
 
     def theta(self) -> list[Any] | None:
-        """What the rule's `theta` says, in the order of the trainable variables; None for a rule without it."""
+        """What the rule's `theta` says, in the order of the units; None for a rule without it."""
         if not self.has_theta or not self._members:
             return None
         parts = [iter(member.rule.theta()) for member in self._members]
-        everything = keras_optimizer.built_with(self._owner)
+        places = [self._member_of.get(self._key(unit)) for unit in self._units]
         return [
-            keras.ops.convert_to_numpy(variable) if place is None else next(parts[place])
-            for variable, place in zip(everything, self._member_of, strict=True)
+            keras.ops.convert_to_numpy(unit) if place is None else next(parts[place])
+            for unit, place in zip(self._units, places, strict=True)
         ]
 
     def rule_config(self, learning_rate: Any) -> dict[str, Any]:
         """The wrapped rule, serialized, with the present learning rate."""
         return {**self._serialized, "config": {**self._config(), "learning_rate": learning_rate}}
-
-
-def path_of(variable: Any) -> str:
-    """The path that groups look at; a plain `tf.Variable` has only a name."""
-    return str(getattr(variable, "path", variable.name))

@@ -1,6 +1,6 @@
 """Adam with the bias correction and the epsilon of the page at hand."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 
@@ -55,6 +55,8 @@ class TextbookAdam(TunableOptimizer):
     for the decay I. Loshchilov, F. Hutter, 2019, "Decoupled weight decay regularization", arXiv:1711.05101. Deviations:
     none by default; when a beta moves, the corrections are those of its present value at t, not of its history.
     """
+
+    elementwise: ClassVar[bool] = True
 
     def __init__(
         self,

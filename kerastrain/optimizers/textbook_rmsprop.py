@@ -1,6 +1,6 @@
 """RMSProp with epsilon outside the root, and with Nesterov momentum."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 
@@ -63,6 +63,8 @@ class TextbookRMSProp(LookaheadOptimizer):
     `torch.optim.RMSprop` is the same without momentum; with it, its rate multiplies the velocity, here it is inside, so
     the two differ under a rate that moves.
     """
+
+    elementwise: ClassVar[bool] = True
 
     def __init__(
         self,

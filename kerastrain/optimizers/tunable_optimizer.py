@@ -70,7 +70,8 @@ class TunableOptimizer(keras.optimizers.Optimizer):
     step that the learning rate's schedule is read at.
 
     Use it to write a rule: make the variables of the rule in `build`, and move a variable in `update_step`. Not for a
-    rule without numbers to move, for which `keras.optimizers.Optimizer` is enough.
+    rule without numbers to move, for which `keras.optimizers.Optimizer` is enough. A class whose `update_step` treats
+    each element by itself says `elementwise = True`, and `ComposedOptimizer(..., fused=True)` may join variables.
 
     Args:
         learning_rate: a float >= 0, a `LearningRateSchedule`, or a callable without arguments.

@@ -35,6 +35,7 @@ def everything():
         ],
         averaging=optimizers.PolyakAveraging(1),
         gradient_accumulation_steps=2,
+        fused=True,
     )
 
 

@@ -57,6 +57,9 @@ def test_a_member_counts_and_reads_its_rate_elsewhere():
     assert number(member.iterations) == 41
     assert keras_optimizer.index_of(member, variable) == 0
     assert keras_optimizer.built_with(member)[0] is variable
+    if keras.backend.backend() == "tensorflow":  # whose `update_step` is given the backend's
+        assert keras_optimizer.key_of(member, variable) == keras_optimizer.key_of(member, variable.value)
+    assert keras_optimizer.key_of(member, variable) != keras_optimizer.key_of(member, owner.iterations)
 
 
 def test_an_update_decays_first():

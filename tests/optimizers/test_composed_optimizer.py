@@ -23,7 +23,11 @@ def test_with_empty_slots_it_is_the_rule_to_the_bit(rule):
     # XLA orders the sums of the two graphs as it likes.
     tolerance = {"rtol": 1e-6, "atol": 1e-7} if keras.backend.backend() == "jax" else {}
     how = {} if rule in ("momentum", "adamw") else EAGERLY
-    assert_same(trained(ComposedOptimizer(RULES[rule]()), **how), trained(RULES[rule](), **how), **tolerance)
+    # A power is rounded by where in the processor's vectors its element is, and so by what it is joined with.
+    fused = False if rule == "ftrl" else None
+    assert_same(
+        trained(ComposedOptimizer(RULES[rule](), fused=fused), **how), trained(RULES[rule](), **how), **tolerance
+    )
 
 
 @pytest.mark.backend
@@ -196,7 +200,7 @@ def test_weights_are_set_in_the_order_of_variables():
     other.set_weights(arrays(one.variables))
     for left, right in zip(arrays(one.variables), arrays(other.variables), strict=True):
         assert left.tobytes() == right.tobytes()
-    with pytest.raises(InputError, match=r"must have 1[0-9] arrays"):
+    with pytest.raises(InputError, match=r"must have [0-9]+ arrays"):
         other.set_weights([np.zeros(())])
     with pytest.raises(InputError, match="has shape"):
         other.set_weights([np.zeros((2, 2))] * len(other.variables))

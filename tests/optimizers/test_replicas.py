@@ -17,17 +17,20 @@ from kerastrain.optimizers import *
 def trained(scope):
     with scope:
         keras.utils.set_random_seed(0)
-        layers = [keras.layers.Dense(5, activation="tanh", name="trunk"), keras.layers.Dense(2, name="head")]
+        layers = [keras.layers.Dense(5, activation="tanh", name=name) for name in ("trunk", "middle")]
+        layers.append(keras.layers.Dense(2, name="head"))
         model = keras.Sequential([keras.Input((4,)), *layers])
         optimizer = ComposedOptimizer(
             keras.optimizers.AdamW(0.01, weight_decay=0.1),
             [RecordGradientNorms(), ClipByGlobalNorm(0.1)],
             [no_decay_on_bias_and_norm(), ParameterGroup("head/", learning_rate_multiplier=3.0, l2=0.1)],
             PolyakAveraging(2),
+            fused=True,
         )
         model.compile(optimizer, loss="mse")
     inputs = np.random.default_rng(0).normal(size=(32, 4)).astype(np.float32)
     model.fit(inputs, 3 * inputs[:, :2], batch_size=8, epochs=3, shuffle=False, verbose=0)
+    assert len(optimizer.fused_paths) == 2, optimizer.fused_paths
     norm = optimizer.gradient_transforms[0].read()["global_norm"]
     with averaged_weights(model):
         averages = model.get_weights()

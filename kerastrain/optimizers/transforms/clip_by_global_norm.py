@@ -40,6 +40,7 @@ class ClipByGlobalNorm(GradientTransform):
     arXiv:1211.5063, algorithm 1.
     """
 
+    by_variable: ClassVar[bool] = False
     bounds: ClassVar[Bounds] = {"max_norm": {"above": 0, "remedy": "Leave the transform out to switch clipping off."}}
 
     def __init__(self, max_norm: PositiveFloat) -> None:

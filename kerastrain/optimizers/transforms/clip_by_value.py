@@ -1,7 +1,7 @@
 """Clipping of each element of a gradient."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 
@@ -39,6 +39,8 @@ class ClipByValue(GradientTransform):
     Reference: Varma, Module II, "Gradient Clipping by Value"; Mikolov, 2012, Statistical language models based on
     neural networks (thesis).
     """
+
+    by_variable: ClassVar[bool] = False
 
     def __init__(self, min_value: FiniteFloat, max_value: FiniteFloat) -> None:
         super().__init__()

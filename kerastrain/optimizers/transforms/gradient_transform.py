@@ -29,6 +29,9 @@ class GradientTransform(SlotPart):
 
     # The range of each hyperparameter, as `_core.checks.number` takes it.
     bounds: ClassVar[Bounds] = {}
+    # Whether it matters which elements belong to one variable. A transform that says False may be given gradients that
+    # were joined, and variables that stand for several: elementwise ones, and those that take one norm of all.
+    by_variable: ClassVar[bool] = True
 
     def hyperparameter_values(self) -> dict[str, float]:
         """Name -> initial value of what may be moved during training."""

@@ -45,6 +45,10 @@ class NormalizeGradients(GradientTransform):
         self.scope = choice("scope", scope, ("global", "variable"))
         self.epsilon = number("epsilon", epsilon, above=0)
 
+    @property
+    def by_variable(self) -> bool:  # type: ignore[override]
+        return self.scope == "variable"
+
     def transform(self, gradients: Sequence[Any], variables: Sequence[Any]) -> list[Any]:
         squares = tensor_lists.squared_norms(gradients)
         if self.scope == "global":

@@ -1,6 +1,6 @@
 """Steps that a bad gradient must not take."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 
@@ -32,6 +32,8 @@ class SkipNonFinite(GradientTransform):
     Reference: Micikevicius et al., 2018, Mixed precision training, arXiv:1710.03740, section 3.2 (skip the update when
     an overflow is detected).
     """
+
+    by_variable: ClassVar[bool] = False
 
     def attach(self, optimizer: keras.optimizers.Optimizer) -> None:
         super().attach(optimizer)
