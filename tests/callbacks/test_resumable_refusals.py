@@ -37,7 +37,7 @@ BATCHES = "batches"
         ({"on_signal": "wait"}, "on_signal"),
         ({"data": np.zeros(3)}, "`data` must be able to start within an epoch.*Received: ndarray"),
         ({"identity": 3}, "`identity` must be a dictionary.*Received: identity=3"),
-        ({"identity": {"seed": object()}}, "`identity` must be a dictionary"),
+        ({"identity": {"seed": {1}}}, "`identity` must be a dictionary"),
         ({"every_steps": 5}, "`every_steps` needs `data`.*Received: data=None, every_steps=5"),
         ({"every_epochs": None}, "One of `every_epochs`, `every_steps` and `every_minutes` must say when"),
     ],
