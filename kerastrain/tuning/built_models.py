@@ -230,7 +230,13 @@ def declared_space(build: Build, folder: str) -> DeclaredSpace:
         folder: an empty one, for what keras-tuner writes.
     """
     oracle = keras_tuner.oracles.RandomSearchOracle(objective=keras_tuner.Objective("val_loss", "min"), max_trials=1)
-    keras_tuner.Tuner(oracle, hypermodel=build, directory=folder, project_name="declared", overwrite=True)
+    try:
+        keras_tuner.Tuner(oracle, hypermodel=build, directory=folder, project_name="declared", overwrite=True)
+    except KeyError as error:  # Of `hp.get`, which declares nothing.
+        raise InputError(
+            f"`build`: {error.args[0]} What it reads by `hp.get` must be in the configuration's `space`, or be "
+            "declared by `hp.Int`, `hp.Float`, `hp.Choice` or `hp.Boolean`."
+        ) from None
     found = oracle.get_space()
     if not found.space:
         raise InputError("`build`: declares no hyperparameters, and the configuration has no `space`.")

@@ -1,7 +1,7 @@
 """What a search makes small or large: a metric of the validation data, at its best epoch."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, Self
 
 import pydantic
@@ -56,6 +56,15 @@ class Objective(pydantic.BaseModel):
         known = ", ".join(f"`{name}`" for name in _DIRECTIONS)
         near = closest(f"val_{self.metric}" if f"val_{self.metric}" in _DIRECTIONS else self.metric, _DIRECTIONS)
         return problem(place, f"not a metric of the validation data.{near} Expected {known}", self.metric)
+
+    def check_logged(self, history: Sequence[Mapping[str, Any]]) -> None:
+        """Raise InputError when a training logged other metrics, and so will every further trial."""
+        logged = [name for name in (history[0] if history else ()) if name.startswith("val_")]
+        if history and self.metric not in history[0]:
+            raise InputError(
+                f"`objective.metric`: the model's training logs {', '.join(logged) or 'no validation metric'}. "
+                f'Received: "{self.metric}".{closest(self.metric, logged)}'
+            )
 
     @property
     def worst(self) -> float:

@@ -106,9 +106,10 @@ def search(
     with folder.locked():
         earlier = folder.open(overwrite=overwrite)
         over = earlier is not None and is_over(earlier, made)
-        if over:
+        if earlier is not None and over:
             console.print(
-                f"{folder.path}: this search is finished; nothing is trained. Use --overwrite to run it again."
+                f"{folder.path}: this search is finished after {len(earlier.trials)} trials; nothing is trained. "
+                "Use --overwrite to run it again."
             )
         elif earlier is not None:
             console.print(f"{folder.path}: going on behind {len(earlier.trials)} of {len(made.trials)} trials.")
@@ -119,6 +120,8 @@ def search(
         else:
             result = _Run(made, folder, console, on_trial, earlier, workers).result()
             report_at_end(folder.path, console.print)
+    if result.status == "interrupted":
+        console.print(f"Stopped by {result.ended_by}; the same command goes on.")
     console.print(trials_table(result.trials, list(made.space.parameters), result.objective))
     if result.status == "finished" and result.best is None:
         raise WorkFailedError(

@@ -51,8 +51,8 @@ class SearchFolder:
         """What there is of the same search, finished or not; None when this one may `begin`.
 
         Raises:
-            RefusedError: the folder holds another search (naming the fields) or more trials than are asked for, or its
-                records cannot be read.
+            RefusedError: the folder holds another search (naming the fields), or an unfinished one with more trials
+                than are asked for, or its records cannot be read.
         """
         if overwrite or not (self.path / CONFIG).exists():
             return None
@@ -64,7 +64,7 @@ class SearchFolder:
                 "Choose another --out, or --overwrite."
             )
         result = self._recorded(summary)
-        if len(result.trials) > len(self.plan.trials):
+        if len(result.trials) > len(self.plan.trials) and result.status != "finished":
             raise RefusedError(
                 f"{self.path}: has {len(result.trials)} trials of this search already. Received: "
                 f"{len(self.plan.trials)} trials. Ask for as many or more, or choose another --out, or --overwrite."

@@ -52,6 +52,7 @@ class SearchTuner(keras_tuner.Tuner):
         hypermodel: what a trial trains: `build(hp)` that returns a compiled model, or a `keras_tuner.HyperModel`.
         objective: metric and mode; None for the oracle's.
         directory: where the best model and keras-tuner's own files are kept.
+        project_name: the folder of the latter in it.
         pruner: what ends trials early; None for nothing. To keras-tuner a pruned trial is a completed one, since it
             ends a search at the third failed one in a row.
         repeats: trainings of each trial, the value of which is their mean.
@@ -90,6 +91,7 @@ class SearchTuner(keras_tuner.Tuner):
         *,
         objective: Objective | None = None,
         directory: str | pathlib.Path = ".",
+        project_name: str = "keras_tuner",
         pruner: Pruner | None = None,
         repeats: int = 1,
         total_epochs: int | None = None,
@@ -104,7 +106,7 @@ class SearchTuner(keras_tuner.Tuner):
             oracle,
             hypermodel=None if ours else hypermodel,
             directory=directory,
-            project_name="keras_tuner",
+            project_name=project_name,
             overwrite=True,
         )
         self.hypermodel = hypermodel if ours else BuiltModels(hypermodel, DeclaredSpace(oracle.get_space()))
@@ -292,6 +294,7 @@ class SearchTuner(keras_tuner.Tuner):
             if training.stopped is not None:
                 raise TrialInterruptedError(training.stopped)
             rows = training.history
+            self.objective.check_logged(rows)
             found = self.objective.best(rows)
             status, message = _ending(found is not None, pruning, self.objective)
             weights.save(self._running(number) / BEST_MODEL, lambda: self.hypermodel.to_save(hyperparameters, model))

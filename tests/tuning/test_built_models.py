@@ -196,3 +196,16 @@ def test_our_oracles_in_keras_tuners_own_tuner(tmp_path):
     tuner.search(X, Y, validation_data=(X, Y), epochs=1, verbose=0)
     rates = [trial.hyperparameters.values["learning_rate"] for trial in oracle.trials.values()]
     assert rates == [0.01, 0.02, 0.03]
+
+
+def test_a_metric_that_training_does_not_log_ends_the_search_with_its_first_trial(tmp_path):
+    config, seen = {**CONFIG, "space": SPACE, "objective": {"metric": "val_mea", "mode": "min"}}, []
+    with pytest.raises(InputError, match=r'logs val_loss, val_mae. Received: "val_mea". Did you mean `val_mae`'):
+        tuning.search(config, build=build, data=(X, Y), out=tmp_path / "out", on_trial=seen.append)
+    assert not seen
+
+
+def test_a_hyperparameter_that_is_read_but_not_declared(tmp_path):
+    config = {key: value for key, value in CONFIG.items() if key != "space"}
+    with pytest.raises(InputError, match="`build`: depth does not exist"):
+        tuning.search(config, build=lambda hp: hp.get("depth"), data=(X, Y), out=tmp_path / "out")
