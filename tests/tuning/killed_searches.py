@@ -136,7 +136,7 @@ def main() -> None:
     generator, total, rounds, resumed = random.Random(arguments.seed), 0, 0, 0
     with tempfile.TemporaryDirectory() as folder:
         root = pathlib.Path(folder)
-        path = prepared(root)
+        path = prepared(root, epochs=200)
         assert Search(path, root / "peace").result()[0] == 0
         expected = content(root / "peace")
         while total < arguments.kills:
