@@ -104,6 +104,15 @@ def test_accumulation_applies_the_mean_gradient_once():
     np.testing.assert_allclose(keras.ops.convert_to_numpy(variable), [-3.0], rtol=1e-6)
 
 
+def test_small_variables_are_updated_as_one_where_a_recipe_says_so():
+    variables = [keras.Variable(np.zeros(2), name=name) for name in ("v0", "v1")]
+    made = optimizer("{rule: sgd, learning_rate: 1.0, fused: true}")
+    made.apply([keras.ops.convert_to_tensor(np.float32([1.0, 2.0]))] * 2, variables)
+    assert made.fused_paths == [["v0", "v1"]]
+    assert [keras.ops.convert_to_numpy(variable).tolist() for variable in variables] == [[-1.0, -2.0]] * 2
+    assert type(optimizer("{rule: sgd, fused: false}")) is type(keras.optimizers.SGD())
+
+
 @pytest.mark.parametrize(
     ("averaging", "expected"),
     [
@@ -203,6 +212,7 @@ def test_a_rule_of_ours_takes_a_schedule_for_its_momentum():
         ("{learning_rate: {type: one_cycle_momentum}}", "is for a rule's momentum"),
         ("{averaging: 3}", "expected the name of an averaging"),
         ("{gradient_accumulation_steps: 1}", "a number >= 2"),
+        ("{rule: muon, fused: true}", "`optimizer.fused`: `fused=True` joins variables"),
         ("{learning_rate: 0}", "expected a number > 0, or a schedule. Received: 0"),
         ("{learning_rate: .nan}", "expected a number > 0, or a schedule"),
     ],

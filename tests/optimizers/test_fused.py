@@ -21,7 +21,7 @@ from kerastrain.optimizers import (
     TextbookRMSProp,
     averaged_weights,
 )
-from tests.optimizers.network_problem import RULES, arrays
+from tests.optimizers.network_problem import EAGERLY, RULES, arrays
 
 pytestmark = pytest.mark.backend
 K = keras.optimizers
@@ -198,7 +198,7 @@ def test_a_model_whose_layers_keras_has_numbered_anew(tmp_path):
         keras.utils.set_random_seed(0)
         layers = [keras.layers.Dense(4) for _ in range(4)]
         model = keras.Sequential([keras.Input((4,)), *layers, keras.layers.Dense(2)])
-        model.compile(ComposedOptimizer(K.Adam(0.01), fused=fused), loss="mse")
+        model.compile(ComposedOptimizer(K.Adam(0.01), fused=fused), loss="mse", **EAGERLY)
         inputs = np.random.default_rng(0).normal(size=(8, 4)).astype(np.float32)
         if epochs:
             model.fit(inputs, inputs[:, :2], epochs=epochs, verbose=0)
@@ -255,6 +255,23 @@ def test_accumulation_averages_and_skipped_steps_by_hand():
         for variable, value in zip(weights, start, strict=True):
             np.testing.assert_allclose(keras.ops.convert_to_numpy(variable), value - 0.5 * 2 * 2, rtol=1e-6, atol=1e-6)
     assert optimizer.gradient_transforms[0].read() == 1
+
+
+def test_a_switched_off_stack_keeps_every_bit_until_it_is_switched_on():
+    frozen = ParameterGroup("^[a-d]$", trainable=False, name="frozen")
+    optimizer = ComposedOptimizer(K.SGD(0.1, momentum=0.9, weight_decay=0.1), groups=[frozen], fused=True)
+    weights = stepped(optimizer, 1)
+    assert optimizer.fused_paths == [["a", "b", "c", "d"], ["e", "f", "g", "h"]]
+    moved = [not np.array_equal(now, before) for now, before in zip(arrays(weights), values().values(), strict=True)]
+    assert moved == [False] * 4 + [True] * 4
+    state = {}
+    optimizer.save_own_variables(state)
+    assert not state["a:momentum"].any() and state["e:momentum"].any()
+    optimizer.hyperparameters["frozen.trainable"] = True
+    stepped(optimizer, 1, 1, weights)
+    gradient, weight = values(2)["a"], values()["a"]
+    expected = weight - 0.1 * 0.1 * weight - 0.1 * gradient
+    np.testing.assert_allclose(arrays(weights)[0], expected, rtol=1e-5, atol=1e-7)
 
 
 def test_a_transform_that_asks_for_each_variable_gets_them():
