@@ -4,10 +4,16 @@ import math
 
 import keras
 import numpy as np
+import pytest
 
 BACKEND = keras.backend.backend()
-# PyTorch compiles by its own compiler, which needs a C++ one.
-JITS = [False] if BACKEND == "torch" else [False, True]
+# PyTorch compiles by its own compiler, which needs a C++ one; TensorFlow takes seconds for each, so that the contract's
+# tests compile each layer one time, and the rest is slow.
+JITS = {
+    "tensorflow": [False, pytest.param(True, marks=pytest.mark.slow)],
+    "jax": [False, True],
+    "torch": [False],
+}[BACKEND]
 
 
 def array(tensor):

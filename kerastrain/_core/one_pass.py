@@ -51,7 +51,8 @@ class OnePass:
             return forwards(x), functools.partial(backwards, x)
 
         found: Callable[[Any], Any] = tensorflow.custom_gradient(differentiable)
-        return found
+        # Of a variable its value: the gradient of a function must not find variables within it.
+        return lambda x: found(tensorflow.convert_to_tensor(x))
 
 
 @functools.cache

@@ -48,7 +48,7 @@ def fast_compile(
         steps_per_execution: `"auto"` or a whole number >= 1.
         jit: `"auto"` or a boolean.
         verbose: whether each choice is told in a line, with its reason.
-        **arguments: what else `compile` takes.
+        arguments: what else `compile` takes.
 
     Returns:
         What was chosen: `precision`, `steps_per_execution`, `jit`, and the `reasons`.

@@ -44,8 +44,8 @@ class PreparedData:
 
     @functools.cached_property
     def validation_batches(self) -> Any:
-        """The validation data as `fit` takes it fastest, again and again."""
-        return small_data.batched(self.validation, EVALUATION_BATCH)
+        """The validation data as `fit` takes it fastest, again and again; None where there is none."""
+        return None if self.validation is None else small_data.batched(self.validation, EVALUATION_BATCH)
 
     def facts(self) -> dict[str, Any]:
         return {

@@ -93,7 +93,8 @@ def _member(number: int, kind: str, arguments: dict[str, Any], *, seed: int | No
     name = f"member{number}"
     with keras.name_scope(name):
         model = TOPOLOGIES[kind].target(**arguments, **data, seed=member_seed(seed, number), name=name)
-    return EnsembleMember(model.input, model.output, name=name)
+    # Not `model.input`, which a Sequential has only when it was called.
+    return EnsembleMember(model.inputs[0], model.outputs[0], name=name)
 
 
 def _kinds(members: Members, member: Member | None) -> list[tuple[str, dict[str, Any]]]:

@@ -103,6 +103,7 @@ def test_model_checkpoint_by_steps_counts_on(tmp_path):
     assert second.others[0]._batches_seen_since_last_saving == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("append", [False, True])
 def test_the_csv_file_has_each_epoch_once(append, tmp_path):
     def run(folder, at=None):

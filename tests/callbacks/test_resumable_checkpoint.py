@@ -117,6 +117,7 @@ def test_again_and_again(tmp_path):
     alike(Training(tmp_path, every_steps=2).run(), uninterrupted())
 
 
+@pytest.mark.slow
 @pytest.mark.backend
 @pytest.mark.skipif(keras.backend.backend() == "torch", reason="Keras has no steps_per_execution on torch")
 def test_with_several_steps_an_execution(tmp_path):

@@ -101,6 +101,7 @@ def test_what_terminate_on_nan_has_ended_is_not_finished(at, tmp_path):
     assert again.checkpoint.finished and min(again.steps.rows) == (0, 0) and len(again.steps.rows) == 2 * STEPS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "place"), [("SIGTERM", (1, 2)), ("SIGINT", (1, STEPS - 1))])
 def test_a_signal_stops_behind_the_step_and_the_next_goes_on(name, place, tmp_path):
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]

@@ -119,6 +119,7 @@ def test_layers_come_after_crop_and_flip():
     assert (inputs["image"] == 128).any() and (inputs["size"] == labels).all()
 
 
+@pytest.mark.slow
 def test_mixed_labels_are_one_hot_and_evaluated_like_whole_ones(tiny_recipe):
     plain = tiny_recipe()
     mixed = tiny_recipe(data__augment__layers=["mix_up"])

@@ -145,6 +145,7 @@ def test_a_model_of_something_else_than_images_is_refused(tmp_path):
             load_trained(tmp_path / f"{name}.keras")
 
 
+@pytest.mark.slow
 def test_dropout_samples_give_mean_and_spread(tmp_path):
     inputs = keras.Input((2, 2, 3))
     # The dropped feature is the image's first pixel: the logit of class `a` is 0 or 2.

@@ -45,6 +45,7 @@ print("same")
 """
 
 
+@pytest.mark.slow
 def test_two_replicas_train_as_one():
     if keras.backend.backend() != "tensorflow":
         pytest.skip("of TensorFlow")

@@ -222,6 +222,7 @@ def test_the_rule_is_saved_under_its_public_name_on_every_backend():
     assert (config["module"], config["class_name"], config["registered_name"]) == ("keras.optimizers", "Adam", None)
 
 
+@pytest.mark.slow
 def test_a_process_that_has_not_imported_kerastrain(tmp_path):
     trained(composed()).save(tmp_path / "model.keras")
     code = (

@@ -42,6 +42,7 @@ def test_the_injector_does_fail_and_the_count_of_operations_is_known(tmp_path):
     assert found(store) == (3, [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["kill", "half"])
 def test_a_kill_at_every_operation_leaves_the_old_or_the_new(mode, tmp_path):
     events = operations_of_a_save(tmp_path / "none")

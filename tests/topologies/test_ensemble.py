@@ -5,7 +5,16 @@ import numpy as np
 import pytest
 
 from kerastrain._core.errors import InputError
-from kerastrain.topologies import VotingEnsemble, convnet, ensemble, member_seed, members, mlp_functional, residual
+from kerastrain.topologies import (
+    VotingEnsemble,
+    convnet,
+    ensemble,
+    member_seed,
+    members,
+    mlp_functional,
+    mlp_sequential,
+    residual,
+)
 
 RANDOM = np.random.default_rng(1)
 IMAGES = RANDOM.integers(0, 256, (24, 8, 8, 3), dtype=np.uint8)
@@ -74,6 +83,7 @@ def test_each_of_three_members_learns_as_it_would_alone():
     np.testing.assert_allclose(loss, np.mean(singles), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_loaded_ensemble_evaluates_and_continues_equally(tmp_path):
     # Without dropout: Keras does not save the state of its seed generators.
     kinds = [{**MLP, "dropout": None}, {**CONVNET, "dropout": None}]
@@ -173,3 +183,11 @@ def test_weighted_members():
 def test_bad_ensembles_are_refused(arguments, message):
     with pytest.raises(InputError, match=message):
         ensemble(**arguments, **SHAPE)
+
+
+def test_a_sequential_member_votes_as_it_would_alone():
+    images = np.random.default_rng(0).random((4, 8, 8, 3), np.float32)
+    arguments = {"layers": [5], "input_shape": (8, 8, 3), "classes": 3}
+    voted = ensemble(members=[{"topology": "mlp_sequential", "layers": [5]}], input_shape=(8, 8, 3), classes=3, seed=1)
+    alone = mlp_sequential(**arguments, seed=member_seed(1, 1))
+    np.testing.assert_allclose(voted.predict(images, verbose=0), alone.predict(images, verbose=0), rtol=1e-5)

@@ -97,6 +97,7 @@ def test_an_error_leaves_the_table_and_a_whole_search_does_not(made):
         assert console.file.getvalue().count("\x1b[?25l") == console.file.getvalue().count("\x1b[?25h")
 
 
+@pytest.mark.slow
 def test_every_epoch_of_a_search_is_told(tmp_path, monkeypatch):
     told = []
 

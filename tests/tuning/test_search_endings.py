@@ -48,6 +48,7 @@ def test_the_disk_being_full_is_not_a_trials_failure(tmp_path, quick):
         tuning.search(write(tmp_path), out=tmp_path / "out", on_trial=full)
 
 
+@pytest.mark.slow
 def test_a_signal_during_a_trial_keeps_what_is_recorded(tmp_path, monkeypatch):
     fit, calls = experiments.fit, []
 

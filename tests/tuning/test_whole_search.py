@@ -131,6 +131,7 @@ def test_every_metric_that_an_objective_may_name_is_one_that_fit_yields(finished
     assert yields == {f"val_{name}" for name in experiments.METRICS["multiclass"]}
 
 
+@pytest.mark.slow
 def test_smoke_is_two_tiny_trials_of_the_shipped_searches(tmp_path):
     result = tuning.search("tuner_configs/random_mlp.yaml", smoke=True, out=tmp_path / "out")
     assert len(result.trials) == 2
