@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import shutil
 import math
 
 import keras
@@ -107,11 +108,14 @@ def test_a_finished_search_is_returned_without_training(finished, monkeypatch):
     assert tuning.search(path, out=result.folder) == result
 
 
-def test_another_search_is_refused_by_the_names_of_the_fields(finished):
+def test_another_search_is_refused_by_the_names_of_the_fields(finished, tmp_path):
     path, result = finished
     config = tuning.load_config(path)
+    cut = shutil.copytree(result.folder, tmp_path / "cut")
+    summary = (cut / "search.json").read_text()
+    (cut / "search.json").write_text(summary.replace('"status": "finished"', '"status": "interrupted"'))
     with pytest.raises(RefusedError, match=r"has 3 trials of this search already. Received: 2 trials."):
-        tuning.search(config, max_trials=2, out=result.folder)
+        tuning.search(config, max_trials=2, out=cut)
     changed = path.with_name("changed.yaml")
     changed.write_text(path.read_text().replace("max: 0.1", "max: 0.2"))
     with pytest.raises(RefusedError, match=r"space.optimizer.learning_rate.max: 0.1 -> 0.2"):
