@@ -3,8 +3,8 @@
 import csv
 import dataclasses
 import json
-import shutil
 import math
+import shutil
 
 import keras
 import pytest
