@@ -1,3 +1,4 @@
+import math
 import sys
 
 import keras
@@ -86,8 +87,8 @@ def test_every_shipped_recipe_trains_saves_and_evaluates(name, tmp_path):
     recipe = experiments.smoke(experiments.load(name))
     result = experiments.run(recipe, tmp_path / "run")
     assert result["status"] == "finished"
-    for role in ("train", "val", "test"):
-        assert 0 < result[role]["loss"] < 20 and 0 <= result[role]["accuracy"] <= 1
+    for role in recipe.evaluation.roles:
+        assert 0 < result[role]["loss"] < math.inf and 0 <= result[role]["accuracy"] <= 1
     expected = {"loss", "accuracy"} | ({"f1_score"} if recipe.task == "multilabel" else set())
     assert set(result["test"]) == expected
     PIL.Image.new("RGB", (32, 32)).save(tmp_path / "black.png")
