@@ -73,7 +73,7 @@ def differing(left: Any, right: Any, place: str = "") -> list[str]:
         same = isinstance(right, np.ndarray) and left.dtype == right.dtype and left.tobytes() == right.tobytes()
         return [] if same else [place]
     if isinstance(left, dict) and isinstance(right, dict) and left.keys() == right.keys():
-        timed = {"seconds"}
+        timed = {"seconds", "resumed"}  # What the recorder says of how it came about, and not of the training.
         return [one for key in left if key not in timed for one in differing(left[key], right[key], f"{place}/{key}")]
     if isinstance(left, list) and isinstance(right, list) and len(left) == len(right):
         return [
@@ -91,6 +91,8 @@ def history(folder: pathlib.Path) -> list[dict[str, str]]:
 
 def weights(path: pathlib.Path) -> list[np.ndarray]:
     import keras
+
+    import kerastrain.layers  # noqa: F401  Its layers are in the model.
 
     found: list[np.ndarray] = keras.saving.load_model(path, compile=False).get_weights()
     return found
