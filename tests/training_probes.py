@@ -25,14 +25,14 @@ class CrashError(Exception):
 class PowerCut(StatefulCallback):
     """Raises behind so many steps of this process, 0 for never."""
 
-    def __init__(self, steps):
+    def __init__(self, steps, error=OSError):
         super().__init__()
-        self.left = steps
+        self.left, self.error = steps, error
 
     def on_train_batch_end(self, batch, logs=None):
         self.left -= 1
         if self.left == 0:
-            raise OSError("power cut")
+            raise self.error("power cut")
 
 
 class Fingerprint(keras.metrics.Metric):

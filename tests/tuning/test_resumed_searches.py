@@ -5,6 +5,7 @@ import json
 
 import pytest
 from small_searches import RATE, write
+from training_probes import PowerCut
 
 from kerastrain import experiments, tuning
 from kerastrain._core import yaml_document
@@ -22,19 +23,6 @@ STRATEGIES = [
 ]
 
 
-class PowerCut(StatefulCallback):
-    """Raises behind so many steps of this process."""
-
-    def __init__(self, steps):
-        super().__init__()
-        self.left = steps
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.left -= 1
-        if self.left == 0:
-            raise KeyboardInterrupt
-
-
 @pytest.fixture
 def power(monkeypatch):
     """A function that cuts the power in trial `trial` of this process, behind `steps` of it; counts trials begun."""
@@ -43,7 +31,7 @@ def power(monkeypatch):
     def cut(trial=0, steps=0, checkpoint=None):
         def cut_off(recipe, model, data, callbacks, **options):
             begun.append(recipe.hash())
-            extra = [PowerCut(steps)] if len(begun) == trial else []
+            extra = [PowerCut(steps, KeyboardInterrupt)] if len(begun) == trial else []
             if checkpoint is not None:
                 options["checkpoint"] = checkpoint
             return fit(recipe, model, data, callbacks=[*callbacks, *extra], **options)
