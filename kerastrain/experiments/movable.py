@@ -1,6 +1,6 @@
 """The form of a recipe's training that has its numbers in variables, so that one compiled step serves many recipes.
 
-It is the same training, bit for bit, and only where that is known; `tests/experiments/test_movable.py` compares them:
+It is the same training, bit for bit, and only where that is known; `tests/tuning/test_reuse.py` compares them:
 
 - the rule is within a `ComposedOptimizer`, which keeps its weight decay in a variable;
 - `sgd` with a momentum is `momentum_sgd` in Keras's form, which keeps it in a variable;
@@ -14,9 +14,9 @@ import keras
 from kerastrain.experiments.execution import choose_jit
 from kerastrain.experiments.recipe import Recipe
 
-# Rules whose arithmetic is the same within a ComposedOptimizer, all of them but Muon, which has a decay of its own.
+# Rules whose arithmetic is the same within a ComposedOptimizer; Keras's Muon has a decay of its own.
 _RULES = frozenset({"sgd", "adam", "adamw", "nadam", "adamax", "rmsprop", "adagrad", "adadelta", "lion"}) | frozenset(
-    {"momentum_sgd", "lookahead_nesterov", "textbook_rmsprop", "textbook_adam"}
+    {"momentum_sgd", "lookahead_nesterov", "orthogonalized_momentum", "textbook_rmsprop", "textbook_adam"}
 )
 
 # Callbacks that neither look for an optimizer's or a layer's class, nor save the model.

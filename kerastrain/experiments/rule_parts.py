@@ -86,6 +86,15 @@ _rule(
     weight_decay=_Decay,
 )
 _rule(
+    "orthogonalized_momentum",
+    optimizers.OrthogonalizedMomentum,
+    "Muon for kernels, of convolutions too; PyTorch's momentum for the rest.",
+    momentum=_Momentum,
+    other_momentum=_Momentum,
+    exclude=list[str],
+    weight_decay=_Decay,
+)
+_rule(
     "textbook_rmsprop",
     optimizers.TextbookRMSProp,
     "RMSProp with epsilon outside the root: plain, with momentum, or with Nesterov's.",

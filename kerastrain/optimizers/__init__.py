@@ -13,6 +13,7 @@ from kerastrain.optimizers.composed_optimizer import ComposedOptimizer
 from kerastrain.optimizers.group_helpers import layerwise_decay, no_decay_on_bias_and_norm
 from kerastrain.optimizers.lookahead_nesterov import LookaheadNesterov
 from kerastrain.optimizers.momentum_sgd import MomentumSGD
+from kerastrain.optimizers.orthogonalized_momentum import OrthogonalizedMomentum
 from kerastrain.optimizers.parameter_group import ParameterGroup
 from kerastrain.optimizers.textbook_adam import TextbookAdam
 from kerastrain.optimizers.textbook_rmsprop import TextbookRMSProp
@@ -44,6 +45,7 @@ __all__ = [
     "LookaheadNesterov",
     "MomentumSGD",
     "NormalizeGradients",
+    "OrthogonalizedMomentum",
     "ParameterGroup",
     "PolyakAveraging",
     "RecordGradientNorms",

@@ -15,6 +15,7 @@ from kerastrain.optimizers.hyperparameters import Hyperparameters
 # Of the hyperparameters of all rules, the range that a number must be in.
 BOUNDS: Bounds = {
     "momentum": {"minimum": 0, "maximum": 1},
+    "other_momentum": {"minimum": 0, "maximum": 1},
     "rho": {"minimum": 0, "below": 1},
     "beta_1": {"minimum": 0, "below": 1},
     "beta_2": {"minimum": 0, "below": 1},

@@ -52,6 +52,7 @@ MAKE = {
     "optimizers.LookaheadNesterov": lambda: optimizers.LookaheadNesterov(0.05, weight_decay=0.1),
     "optimizers.MomentumSGD": lambda: optimizers.MomentumSGD(0.05, form="pytorch", nesterov=True, l2=0.01),
     "optimizers.NormalizeGradients": lambda: with_transform(optimizers.NormalizeGradients("variable")),
+    "optimizers.OrthogonalizedMomentum": lambda: optimizers.OrthogonalizedMomentum(0.02, exclude=["head"]),
     "optimizers.ParameterGroup": lambda: optimizers.ComposedOptimizer(
         optimizers.MomentumSGD(0.05, weight_decay=0.1),
         groups=[optimizers.ParameterGroup("bias", weight_decay=0.0, learning_rate_multiplier=2.0)],

@@ -121,6 +121,7 @@ ROWS: dict[str, Row] = {
     "optimizers.Lookahead": Row("averaging"),
     "optimizers.LookaheadNesterov": Row("rule"),
     "optimizers.MomentumSGD": Row("rule"),
+    "optimizers.OrthogonalizedMomentum": Row("rule"),
     "optimizers.NormalizeGradients": Row("transform"),
     "optimizers.ParameterGroup": Row("group"),
     "optimizers.PolyakAveraging": Row("averaging"),

@@ -5,6 +5,7 @@ import numpy as np
 
 from kerastrain.optimizers.lookahead_nesterov import LookaheadNesterov
 from kerastrain.optimizers.momentum_sgd import MomentumSGD
+from kerastrain.optimizers.orthogonalized_momentum import OrthogonalizedMomentum
 from kerastrain.optimizers.textbook_adam import TextbookAdam
 from kerastrain.optimizers.textbook_rmsprop import TextbookRMSProp
 
@@ -12,6 +13,7 @@ from kerastrain.optimizers.textbook_rmsprop import TextbookRMSProp
 RULES = {
     "momentum": (MomentumSGD, {"form": "pytorch", "nesterov": True, "l2": 0.01}, {"momentum", "l2"}),
     "nesterov": (LookaheadNesterov, {"momentum": 0.8, "weight_decay": 0.01}, {"momentum", "weight_decay"}),
+    "orthogonalized": (OrthogonalizedMomentum, {"exclude": ["line"]}, {"momentum", "other_momentum"}),
     "rmsprop": (TextbookRMSProp, {"epsilon": 0.01}, {"rho"}),
     "rmsprop_nesterov": (TextbookRMSProp, {"momentum": 0.7, "nesterov": True, "epsilon": 0.01}, {"rho", "momentum"}),
     "adam": (TextbookAdam, {"beta_1": 0.8, "weight_decay": 0.1}, {"beta_1", "beta_2", "weight_decay"}),

@@ -174,6 +174,20 @@ STRUCTURES = {
         }
         for momentum in (0.9, 0.5)
     ],
+    "muon": [
+        {
+            "optimizer": {
+                "rule": {
+                    "type": "orthogonalized_momentum",
+                    "momentum": momentum,
+                    "weight_decay": 1e-3,
+                    "exclude": ["head"],
+                },
+                "learning_rate": 0.02,
+            }
+        }
+        for momentum in (0.9, 0.5)
+    ],
     "slow weights": [
         {"optimizer": {"rule": rule, "learning_rate": 0.05, "averaging": {"type": "lookahead"}}}
         for rule in (SGD, OTHER)
