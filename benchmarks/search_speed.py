@@ -53,8 +53,8 @@ SPACE: dict[str, dict[str, Any]] = {
 STRUCTURES = {"model.activation": {"type": "choice", "values": ["relu", "tanh", "gelu"]}}
 
 
-def written(folder: pathlib.Path, trials: int, structures: bool) -> pathlib.Path:
-    """A search file, its recipe and its data, in `folder`."""
+def written(folder: pathlib.Path, trials: int, structures: bool, epochs: int = EPOCHS, **search: Any) -> pathlib.Path:
+    """A search file, its recipe and its data, in `folder`; `search` are keys of the file that come on top."""
     generator = np.random.default_rng(0)
     means = generator.normal(0, 40, (CLASSES, FEATURES))
     labels = generator.integers(0, CLASSES, SAMPLES + 2 * VALIDATION)
@@ -63,17 +63,22 @@ def written(folder: pathlib.Path, trials: int, structures: bool) -> pathlib.Path
     test = slice(SAMPLES + VALIDATION, None)
     rest = slice(0, SAMPLES + VALIDATION)
     np.savez(folder / "data.npz", x_train=images[rest], y_train=labels[rest], x_test=images[test], y_test=labels[test])
-    recipe = {**RECIPE, "data": {**RECIPE["data"], "name": str(folder / "data.npz")}}  # type: ignore[dict-item]
+    recipe = {
+        **RECIPE,
+        "data": {**RECIPE["data"], "name": str(folder / "data.npz")},  # type: ignore[dict-item]
+        "training": {**RECIPE["training"], "epochs": epochs},  # type: ignore[dict-item]
+    }
     (folder / "recipe.yaml").write_text(yaml_document.dump(recipe))
-    search = {
+    document = {
         "schema": 1,
         "name": "search_speed",
         "recipe": "recipe.yaml",
         "objective": {"metric": "val_loss", "mode": "min"},
         "search": {"strategy": "random", "max_trials": trials, "seed": 0},
         "space": SPACE | (STRUCTURES if structures else {}),
+        **search,
     }
-    (folder / "search.yaml").write_text(yaml_document.dump(search))
+    (folder / "search.yaml").write_text(yaml_document.dump(document))
     return folder / "search.yaml"
 
 

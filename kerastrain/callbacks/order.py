@@ -15,6 +15,14 @@ class Surrounding(keras.callbacks.Callback):
 
     list_place = 1
 
+    def set_model(self, model: keras.Model) -> None:
+        # Keras makes its list with it, before any callback's `on_train_begin`.
+        super().set_model(model)
+        self.surround()
+
+    def begin_training(self) -> None:
+        """Before any other callback's `on_train_begin`."""
+
     def begin_epoch(self, epoch: int) -> None:
         """Before any other callback's `on_epoch_begin`."""
 
@@ -39,8 +47,9 @@ class Surrounding(keras.callbacks.Callback):
         everybody = keras_training.callback_list_of(self)
         if everybody is None:
             return []
-        # A new list: Keras is going through the old one.
-        everybody.callbacks = sorted([_Front(self), *everybody.callbacks], key=_place_of)
+        if not any(isinstance(one, _Front) and one.behind is self for one in everybody.callbacks):
+            # A new list: Keras is going through the old one.
+            everybody.callbacks = sorted([_Front(self), *everybody.callbacks], key=_place_of)
         return [one for one in everybody.callbacks if 0 <= _place_of(one) <= self.list_place and one is not self]
 
 
@@ -50,6 +59,9 @@ class _Front(keras.callbacks.Callback):
     def __init__(self, behind: Surrounding) -> None:
         super().__init__()
         self.behind = behind
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        self.behind.begin_training()
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self.behind.begin_epoch(epoch)

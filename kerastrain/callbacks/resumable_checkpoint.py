@@ -128,6 +128,7 @@ class ResumableCheckpoint(order.Surrounding):
         self._others: list[keras.callbacks.Callback] = []
         self._whole_epochs: Callable[[], None] | None = None
         self._open = OpenTraining(self)
+        self._begun = False
 
     def close(self) -> None:
         """Let go of the folder and of the signals, as the end of `fit` does by itself.
@@ -138,7 +139,9 @@ class ResumableCheckpoint(order.Surrounding):
 
     # The beginning of `fit`.
 
-    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+    def begin_training(self) -> None:
+        # Before the others begin, and with it open their files anew: a training that is refused changes nothing.
+        self._begun = False
         try:
             self._begin()
             self._surround()
@@ -162,6 +165,11 @@ class ResumableCheckpoint(order.Surrounding):
         except BaseException:
             self._open.close()
             raise
+        self._begun = True
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        if not self._begun or keras_training.callback_list_of(self) is None:  # It is called by hand.
+            self.begin_training()
 
     def _begin(self) -> None:
         self._pending: resuming.Found | None = None
@@ -279,6 +287,7 @@ class ResumableCheckpoint(order.Surrounding):
             self._stop(signal_name)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        self._begun = False
         try:
             if self.data is not None:
                 self.data.start(self._epoch)

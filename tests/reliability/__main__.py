@@ -1,7 +1,8 @@
 """The promises of docs/checkpoints.md in full numbers: `python -m tests.reliability --full`.
 
 One JSON line a case is appended to `reliability.jsonl`; what is there already, of the same code, is not done again, so
-that an interrupted run goes on where it was. At the end `reliability.json` has the counts.
+that an interrupted run goes on where it was. At the end `reliability.json` has the counts. With `KERAS_BACKEND=jax` or
+`torch` it is that backend's trainings that are stopped, and the results are in `reliability_jax` and so on.
 """
 
 import argparse
@@ -12,6 +13,8 @@ import pathlib
 import sys
 import tempfile
 import time
+
+import keras
 
 HERE = pathlib.Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
@@ -124,7 +127,9 @@ def main():
     default = ROOT / "benchmarks" / "results" if arguments.full else pathlib.Path(tempfile.mkdtemp())
     out = arguments.out or default
     out.mkdir(parents=True, exist_ok=True)
-    record = Record(out / "reliability.jsonl", identity_of_the_code())
+    backend = keras.backend.backend()
+    name_of_results = "reliability" if backend == "tensorflow" else f"reliability_{backend}"
+    record = Record(out / f"{name_of_results}.jsonl", identity_of_the_code())
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as name, Children() as children:
         totals, work = plan(TrainingCases(children, pathlib.Path(name)), pathlib.Path(name))
@@ -150,6 +155,7 @@ def main():
     }
     report = {
         "command": "python -m tests.reliability " + ("--full" if arguments.full else "--quick"),
+        "backend": backend,
         "commit": git("rev-parse", "HEAD"),
         "code": record.code,
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
@@ -158,9 +164,9 @@ def main():
         "seconds": round(sum(row["seconds"] for row in record.rows.values())),
         "counts": counts,
     }
-    (out / "reliability.json").write_text(json.dumps(report, indent=2) + "\n")
+    (out / f"{name_of_results}.json").write_text(json.dumps(report, indent=2) + "\n")
     print(json.dumps(counts))
-    print(out / "reliability.json", file=sys.stderr)
+    print(out / f"{name_of_results}.json", file=sys.stderr)
     return 1 if any(row["failed"] for row in counts.values()) else 0
 
 

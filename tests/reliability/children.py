@@ -7,6 +7,8 @@ import subprocess
 import sys
 import time
 
+import keras
+
 
 class Children:
     """A server and its children, within a `with` block."""
@@ -15,7 +17,7 @@ class Children:
         root = pathlib.Path(__file__).parents[2]
         environment = {
             **os.environ,
-            "KERAS_BACKEND": "tensorflow",
+            "KERAS_BACKEND": keras.backend.backend(),
             "PYTHONPATH": str(root),
             "TF_CPP_MIN_LOG_LEVEL": "3",
         }
