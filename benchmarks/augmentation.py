@@ -1,6 +1,6 @@
 """Augmented images a second: crop and flip of the recipes' batches beside Keras's layers that do the same.
 
-    python benchmarks/augmentation.py [--repeats 9]
+    python benchmarks/augmentation.py [--repeats 9] [--quick]
 
 Both cut each image out of itself padded by four reflected pixels, and mirror it or not, anew for each image. Keras's
 RandomTranslation does it in a `tf.data` pipeline, as its documentation shows, and once more on whole batches, eagerly.
@@ -68,6 +68,7 @@ def eagerly(images: np.ndarray, labels: np.ndarray) -> Any:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--quick", action="store_true", help="one repeat, nothing written: that it runs")
     arguments = parser.parse_args()
     images = np.random.default_rng(0).integers(0, 256, (SAMPLES, SIDE, SIDE, 3), dtype=np.uint8)
     labels = np.arange(SAMPLES) % 10
@@ -78,14 +79,14 @@ def main() -> None:
             "Keras's layers in tf.data": in_a_pipeline(images, labels, False),
             "Keras's layers, eagerly": eagerly(images, labels),
         },
-        arguments.repeats,
+        1 if arguments.quick else arguments.repeats,
     )
     own = timings["kerastrain"]
     rows = [
         {"contender": name, **timing.facts(SAMPLES, "images"), "kerastrain_is_faster_by": median_ratio(timing, own)}
         for name, timing in timings.items()
     ]
-    print(write("augmentation", rows))
+    print(rows if arguments.quick else write("augmentation", rows))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What saving at the end of each epoch costs: ResNet-20 by its recipe, with and without `ResumableCheckpoint`.
 
-    python benchmarks/checkpoint_cost.py [--images 5000] [--repeats 5]
+    python benchmarks/checkpoint_cost.py [--images 5000] [--repeats 5] [--quick]
 
 An epoch here has 5,000 images, a ninth of the real one's 45,000, so the share of the run's time is an upper bound.
 """
@@ -33,8 +33,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=5000)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--quick", action="store_true", help="one repeat, nothing written: that it runs")
     arguments = parser.parse_args()
-    changes = {"data.name": "synthetic", "data.train_limit": arguments.images, "data.validation": 500}
+    images, repeats = (256, 1) if arguments.quick else (arguments.images, arguments.repeats)
+    changes = {"data.name": "synthetic", "data.train_limit": images, "data.validation": 500}
     recipe = experiments.load("residual", {**changes, "training.epochs": 1})
     data = experiments.prepare(recipe)
     model = experiments.build(recipe, data)
@@ -51,21 +53,21 @@ def main() -> None:
                 # At the end of `fit` it saves once more; a run has that once, not each epoch.
                 saved.append(callbacks[0].seconds)
 
-    timings = interleaved({"plain": lambda: train(False), "saving": lambda: train(True)}, arguments.repeats)
+    timings = interleaved({"plain": lambda: train(False), "saving": lambda: train(True)}, repeats)
     whole = timings["saving"]
     shares = sorted(seconds / wall for seconds, wall in zip(saved[1:], whole.wall, strict=True))
     rows = [
         {
             "recipe": "residual",
             "parameters": model.count_params(),
-            "images_in_an_epoch": arguments.images,
-            "contenders": {name: timing.facts(arguments.images, "images") for name, timing in timings.items()},
+            "images_in_an_epoch": images,
+            "contenders": {name: timing.facts(images, "images") for name, timing in timings.items()},
             "saving_relative_to_plain": median_ratio(whole, timings["plain"]),
             "share_of_the_time_spent_saving": round(shares[len(shares) // 2], 5),
             "milliseconds_of_each_save": round(1000 * sorted(saved)[len(saved) // 2] / 2, 1),
         }
     ]
-    print(write("checkpoint_cost", rows))
+    print(rows if arguments.quick else write("checkpoint_cost", rows))
 
 
 if __name__ == "__main__":

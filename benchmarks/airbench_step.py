@@ -1,0 +1,83 @@
+"""Seconds of one training step of the speed run's network: stock Keras in float32 and bfloat16, and kerastrain.
+
+    python benchmarks/airbench_step.py [--batch 256] [--rounds 9] [--quick]
+
+The same network (2M parameters), loss, Nesterov momentum and batch for all, each compiled as it comes, `train_on_batch`
+without metrics. Stock is Keras's BatchNormalization, `keras.activations.gelu` and `keras.optimizers.SGD`. kerastrain is
+the recipe `cifar_speedrun`, its optimizer with groups and averaging included, in float32 and in bfloat16. `convolutions`
+is the network without normalization and activation in bfloat16: the floor on this machine.
+"""
+
+import argparse
+from collections.abc import Callable
+
+import keras
+import numpy as np
+from suite import interleaved, median_ratio, write
+
+from kerastrain import experiments, topologies
+
+STOCK = {"type": "batch", "momentum": 0.6, "epsilon": 1e-12, "scale": False}
+
+
+def stock(policy: str, bare: bool = False) -> keras.Model:
+    """The network of Keras's own layers; `bare` without normalization and activation."""
+    keras.config.set_dtype_policy(policy)
+    try:
+        whitening = keras.layers.Conv2D(24, 2, use_bias=False, trainable=False, kernel_initializer="orthogonal")
+        model = topologies.airbench(
+            normalization=None if bare else STOCK,
+            activation=None if bare else keras.activations.gelu,
+            preprocessing=[keras.layers.Rescaling(1 / 255), whitening],
+            seed=0,
+        )
+    finally:
+        keras.config.set_dtype_policy("float32")
+    model.compile(keras.optimizers.SGD(0.01, momentum=0.85, nesterov=True), "sparse_categorical_crossentropy")
+    return model
+
+
+def ours(precision: str) -> keras.Model:
+    """The recipe's model, as it trains."""
+    recipe = experiments.load("cifar_speedrun", {"data.name": "synthetic", "training.precision": precision})
+    return experiments.build(recipe, experiments.prepare(recipe))
+
+
+def step(model: keras.Model, batch: int) -> Callable[[], object]:
+    generator = np.random.default_rng(0)
+    size = model.input_shape[1:]
+    x, y = generator.integers(0, 256, (batch, *size), dtype=np.uint8), generator.integers(0, 10, batch)
+    return lambda: model.train_on_batch(x, y)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--batch", type=int, default=256)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--quick", action="store_true", help="16 images, one round, nothing written: that it runs")
+    arguments = parser.parse_args()
+    batch, rounds = (16, 1) if arguments.quick else (arguments.batch, arguments.rounds)
+    models = {
+        "stock float32": stock("float32"),
+        "stock mixed_bfloat16": stock("mixed_bfloat16"),
+        "kerastrain float32": ours("float32"),
+        "kerastrain bfloat16": ours("bfloat16"),
+        "convolutions bfloat16": stock("mixed_bfloat16", bare=True),
+    }
+    timings = interleaved({name: step(model, batch) for name, model in models.items()}, rounds)
+    rows = [
+        {
+            "contender": name,
+            "batch": batch,
+            "parameters": models[name].count_params(),
+            **timing.facts(batch, "images"),
+            "of_stock_float32": median_ratio(timing, timings["stock float32"]),
+            "of_stock_bfloat16": median_ratio(timing, timings["stock mixed_bfloat16"]),
+        }
+        for name, timing in timings.items()
+    ]
+    print(rows if arguments.quick else write("airbench_step", rows))
+
+
+if __name__ == "__main__":
+    main()
