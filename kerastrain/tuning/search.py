@@ -27,7 +27,8 @@ from kerastrain.tuning.search_folder import BEST_MODEL, SearchFolder, default_fo
 from kerastrain.tuning.space import Space
 from kerastrain.tuning.table import plan_lines, trials_table
 from kerastrain.tuning.trial_logs import TrialLogs
-from kerastrain.tuning.tuner import SearchTuner, TrialInterruptedError
+from kerastrain.tuning.trial_training import TrialInterruptedError
+from kerastrain.tuning.tuner import SearchTuner
 from kerastrain.tuning.winner import test_scores
 from kerastrain.tuning.workers import Workers
 

@@ -16,7 +16,8 @@ from kerastrain.tuning.planning import Plan
 from kerastrain.tuning.records import TrialRecord
 from kerastrain.tuning.space import Space
 from kerastrain.tuning.trial_recipes import TrialRecipes
-from kerastrain.tuning.tuner import SearchTuner, TrialInterruptedError
+from kerastrain.tuning.trial_training import TrialInterruptedError
+from kerastrain.tuning.tuner import SearchTuner
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,7 +14,8 @@ from kerastrain._core.interruption import Interruption
 from kerastrain.tuning import shared_data
 from kerastrain.tuning.planning import Plan
 from kerastrain.tuning.records import FAILED, TrialRecord
-from kerastrain.tuning.tuner import SearchTuner, TrialInterruptedError
+from kerastrain.tuning.trial_training import TrialInterruptedError
+from kerastrain.tuning.tuner import SearchTuner
 from kerastrain.tuning.worker_process import Assignment, Ended, Epoch, Told, serve
 
 # A trial whose worker dies so often is taken for the cause of it.
