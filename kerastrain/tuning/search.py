@@ -26,6 +26,7 @@ from kerastrain.tuning.report import report_at_end
 from kerastrain.tuning.search_folder import BEST_MODEL, SearchFolder, default_folder
 from kerastrain.tuning.space import Space
 from kerastrain.tuning.table import plan_lines, trials_table
+from kerastrain.tuning.trace_warnings import without_retracing_warnings
 from kerastrain.tuning.trial_logs import TrialLogs
 from kerastrain.tuning.trial_training import TrialInterruptedError
 from kerastrain.tuning.tuner import SearchTuner
@@ -119,7 +120,8 @@ def search(
         if earlier is not None and over:
             result = earlier
         else:
-            result = _Run(made, folder, console, on_trial, earlier, workers).result()
+            with without_retracing_warnings():
+                result = _Run(made, folder, console, on_trial, earlier, workers).result()
             report_at_end(folder.path, console.print)
     if result.status == "interrupted":
         console.print(f"Stopped by {result.ended_by}; the same command goes on.")
@@ -268,7 +270,8 @@ class _Run:
             tuner.search()
             return
         content = tuner.hypermodel.shared()
-        with Workers(self.plan, self.folder.path, self.workers, content, self.console.print) as workers:
+        told = (self.console.print, self.live.still)
+        with Workers(self.plan, self.folder.path, self.workers, content, *told) as workers:
             workers.search(tuner)
 
     def _ended(self, record: TrialRecord) -> None:
