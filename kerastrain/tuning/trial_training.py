@@ -12,6 +12,7 @@ from kerastrain._core.errors import WorkFailedError
 from kerastrain.experiments.fit import EpochRecorder
 from kerastrain.tuning.best_weights import BestWeights
 from kerastrain.tuning.epoch_notice import EpochNotice
+from kerastrain.tuning.error_text import one_line
 from kerastrain.tuning.objective import Objective
 from kerastrain.tuning.pruners import Pruner
 from kerastrain.tuning.pruning import PruneTrial, curves
@@ -97,7 +98,7 @@ class TrialTraining:
             status, message = DIVERGED, str(error)
         except Exception as error:
             # Out of memory, a model that cannot be built: this trial's end, recorded, and not the search's.
-            status, message = FAILED, f"{type(error).__name__}: {' '.join(str(error).split())}"
+            status, message = FAILED, f"{type(error).__name__}: {one_line(error)}"
         else:
             if training.stopped is not None:
                 raise TrialInterruptedError(training.stopped)
