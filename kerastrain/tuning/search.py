@@ -90,7 +90,7 @@ def search(
         result = kerastrain.tuning.search("tuner_configs/random_mlp.yaml", smoke=True)
         result.best.value, result.best_recipe_path
     """
-    config = as_config(config_or_path)
+    config = as_config(config_or_path, of_build=build is not None)
     if whole_number("workers", workers) > 1 and build is not None:
         raise InputError(
             f"`workers`: other processes cannot be given the function of `build`. Received: workers={workers}. Use 1."
@@ -140,9 +140,6 @@ def _refuse_without_build(*given: Any) -> None:
 
 
 def _models(config: SearchConfig, build: Build, data: FitData, batch_size: int) -> BuiltModels:
-    if config.recipe is not None:
-        where = config.source.where(("recipe",))
-        raise InputError(f"{where}: `recipe`: `build` makes the models; drop one of the two.")
     epochs = config.budget.epochs
     space: Space | DeclaredSpace = Space(config.written().parameters)
     if not config.space:
