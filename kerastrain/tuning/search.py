@@ -90,11 +90,11 @@ def search(
         result = kerastrain.tuning.search("tuner_configs/random_mlp.yaml", smoke=True)
         result.best.value, result.best_recipe_path
     """
-    config = as_config(config_or_path, of_build=build is not None)
     if whole_number("workers", workers) > 1 and build is not None:
         raise InputError(
             f"`workers`: other processes cannot be given the function of `build`. Received: workers={workers}. Use 1."
         )
+    config = as_config(config_or_path, of_build=build is not None)
     if build is None:
         _refuse_without_build(validation_data, test_data)
         made = plan(config, data=data, max_trials=max_trials, smoke=smoke)

@@ -15,6 +15,7 @@ from kerastrain.tuning.parameters import Parameter, VariantsParameter, same
 
 # What messages call the place of a searched value, until `prefixed` says where that is.
 _SEARCHED = "searched"
+_MAX_REFUSALS = 8  # Of one parameter.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,17 +126,33 @@ def check_space(config: SearchConfig, recipes: TrialRecipes) -> None:
         parents = _parents(written.parameters, path)
         if any(parent in found for parent in parents):
             continue  # Nothing can be told beside a value that is refused itself.
-        told = set()
-        for value in parameter.extremes():
-            try:
-                recipes.fill({**parents, path: value})
-            except InputError as error:
-                if str(error) not in told:  # A key that is wrong is so with every value.
-                    refused = _refused(config, written.written[path], path, parameter, value, parents)
-                    found.setdefault(path, []).append(prefixed(refused, error))
-                told.add(str(error))
+        lines = _refusals(config, recipes, written.written[path], path, parameter, parents)
+        if lines:
+            found[path] = lines
     if found:
         raise InputError("\n".join(line for lines in found.values() for line in lines))
+
+
+def _refusals(
+    config: SearchConfig,
+    recipes: TrialRecipes,
+    key: str,
+    path: str,
+    parameter: Parameter,
+    parents: Mapping[str, Any],
+) -> list[str]:
+    """What the recipe says to the values of one parameter, each problem once; of very many the first ones."""
+    lines: dict[str, str] = {}  # A key that is wrong is so with every value.
+    for value in parameter.extremes():
+        try:
+            recipes.fill({**parents, path: value})
+        except InputError as error:
+            if len(lines) == _MAX_REFUSALS:
+                where = config.source.where(("space", key))
+                return [*lines.values(), f"{where}: `space.{path}`: further values are refused too."]
+            refused = _refused(config, key, path, parameter, value, parents)
+            lines.setdefault(str(error), prefixed(refused, error))
+    return list(lines.values())
 
 
 def _refused(

@@ -153,6 +153,14 @@ def test_every_value_that_is_refused_has_a_line_of_its_own_that_ends_in_what_the
     assert fourth.startswith('search.yaml:15: `space.v.values.b`: the recipe refuses "b": `model.activation.type`: ')
 
 
+def test_of_very_many_refused_values_the_first_are_told(tmp_path):
+    bad = ", ".join(f"name{number}" for number in range(5000))
+    text = LINES.replace("STRATEGY", "random") + f"  model.activation: {{type: choice, values: [relu, {bad}]}}\n"
+    *lines, last = problem_of(tmp_path, text).splitlines()
+    assert [line.split("refuses ")[1].split(":")[0] for line in lines] == [f'"name{number}"' for number in range(8)]
+    assert last == "search.yaml:9: `space.model.activation`: further values are refused too."
+
+
 @pytest.mark.parametrize(
     ("space", "words"),
     [
