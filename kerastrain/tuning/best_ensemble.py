@@ -139,7 +139,8 @@ def _members(search: RecordedSearch, top: int, folder: pathlib.Path) -> list[_Me
     ranked = search.ranked
     if isinstance(top, bool) or not isinstance(top, int) or not 2 <= top <= len(ranked):
         raise InputError(
-            f"`top` must be an int from 2 to the number of completed trials, which is {len(ranked)}. Received: {top!r}."
+            f"`top`: expected a whole number from 2 to {len(ranked)}, the number of completed trials in "
+            f"{search.folder}. Received: {top!r}."
         )
     if not search.recipe:
         raise InputError(

@@ -14,6 +14,7 @@ from kerastrain._core.errors import InputError, closest
 from kerastrain._core.interruption import Interruption
 from kerastrain.experiments.fit import EpochRecorder
 from kerastrain.experiments.interruption import StopWhenInterrupted
+from kerastrain.tuning.batch_check import check_batches
 from kerastrain.tuning.fit_data import FitData
 from kerastrain.tuning.space import Space
 
@@ -187,12 +188,14 @@ class BuiltModels(keras_tuner.HyperModel):
     # Before and after the trials.
 
     def check(self, chosen: Mapping[str, Any]) -> None:
-        """Build the model of `chosen` once, and see that it asks for each of them.
+        """Build the model of `chosen` once, see that it asks for each of them, and evaluate it on a batch of all data.
 
         Raises:
-            InputError: the function returns no compiled model, or never asks for one of the values.
+            InputError: the function returns no compiled model, or never asks for one of the values; or the model takes
+                no such inputs, or its loss and metrics no such targets.
         """
-        _, hyperparameters = self._built(self.fill(chosen))
+        trial = self.fill(chosen)
+        model, hyperparameters = self._built(trial)
         asked = hyperparameters.asked | {one.name for one in hyperparameters.space}
         for name in chosen:
             if name not in asked | {EPOCHS, BATCH_SIZE}:
@@ -201,6 +204,8 @@ class BuiltModels(keras_tuner.HyperModel):
                     f"{closest(name, asked)} It asks for: {', '.join(sorted(asked)) or 'nothing'}. Give it `when`, "
                     "if it is asked for sometimes."
                 )
+        if self._data is not None:
+            check_batches(model, self._data, trial.training.batch_size)
 
     def loaded(self, chosen: Mapping[str, Any], repeat: int, path: Any) -> keras.Model:
         """The model of `chosen`, with the weights in `path`; its classes need not be registered."""

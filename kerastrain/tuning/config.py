@@ -163,12 +163,34 @@ def load_config(path: str | pathlib.Path) -> SearchConfig:
     return config
 
 
-def as_config(config_or_path: SearchConfig | Mapping[str, Any] | str | pathlib.Path) -> SearchConfig:
-    """A search file, plain data or a config as a config. Raises InputError as `load_config` does."""
+def as_config(
+    config_or_path: SearchConfig | Mapping[str, Any] | str | pathlib.Path, *, of_build: bool = False
+) -> SearchConfig:
+    """A search file, plain data or a config as a config.
+
+    Args:
+        config_or_path: one of them.
+        of_build: a function builds the models, so there must be no `recipe`.
+
+    Raises:
+        InputError: as `load_config`.
+    """
+    if isinstance(config_or_path, SearchConfig):
+        document = config_or_path.source
+    elif isinstance(config_or_path, Mapping):
+        document = yaml_document.Document("search configuration", dict(config_or_path), {})
+    else:
+        document = yaml_document.read(pathlib.Path(config_or_path))
+    # First, since a recipe has problems of its own with what is right for a function.
+    if of_build and isinstance(document.data, dict) and document.data.get("recipe") is not None:
+        raise InputError(
+            f"{document.where(('recipe',))}: `recipe`: expected none beside `build=`, which makes the models. "
+            f"Received: recipe={document.data['recipe']!r} and a function. Leave `recipe` out of the configuration, or "
+            "`build` out of the call."
+        )
     if isinstance(config_or_path, SearchConfig):
         return config_or_path
     if isinstance(config_or_path, Mapping):
-        document = yaml_document.Document("search configuration", dict(config_or_path), {})
         made: SearchConfig = problems.validated(SearchConfig, document)
         return made
     return load_config(config_or_path)

@@ -1,9 +1,10 @@
 """What a search tells while it runs: on a terminal a table that moves, in a log file one line a trial."""
 
+import contextlib
 import json
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Self
 
 from rich import box
@@ -62,6 +63,18 @@ class LiveSearch:
             self._live.transient = kind is None
             self._live.stop()
             self._live = None
+
+    @contextlib.contextmanager
+    def still(self) -> Iterator[None]:
+        """Write nothing to the terminal within the block."""
+        live = self._live
+        if live is not None:
+            live.stop()
+        try:
+            yield
+        finally:
+            if live is not None:
+                live.start()
 
     def on_epoch(self, number: int, row: dict[str, Any]) -> None:
         """Take notice of an epoch of a trial that runs."""

@@ -12,7 +12,7 @@ from kerastrain._core.errors import InputError, closest
 from kerastrain._core.registry import problem
 
 # Every metric of the validation data, and which way it is better.
-_DIRECTIONS = {
+DIRECTIONS = {
     f"val_{name}": "min" if name == "loss" else "max" for names in experiments.METRICS.values() for name in names
 }
 
@@ -41,20 +41,20 @@ class Objective(pydantic.BaseModel):
     def _on_validation_data(self) -> Self:
         if not self.metric.startswith("val_"):
             raise self.unknown()
-        if self.mode != _DIRECTIONS.get(self.metric, self.mode):
+        if self.mode != DIRECTIONS.get(self.metric, self.mode):
             message = f"`{self.metric}` is better the {'smaller' if self.mode == 'max' else 'larger'} it is"
-            raise problem(("mode",), f"{message}; expected `{_DIRECTIONS[self.metric]}`", self.mode)
+            raise problem(("mode",), f"{message}; expected `{DIRECTIONS[self.metric]}`", self.mode)
         return self
 
     @property
     def is_known(self) -> bool:
         """Whether a recipe's training has this metric. A model of the user's own may have others."""
-        return self.metric in _DIRECTIONS
+        return self.metric in DIRECTIONS
 
     def unknown(self, place: tuple[str, ...] = ("metric",)) -> PydanticCustomError:
         """The problem of a metric that no recipe's training has."""
-        known = ", ".join(f"`{name}`" for name in _DIRECTIONS)
-        near = closest(f"val_{self.metric}" if f"val_{self.metric}" in _DIRECTIONS else self.metric, _DIRECTIONS)
+        known = ", ".join(f"`{name}`" for name in DIRECTIONS)
+        near = closest(f"val_{self.metric}" if f"val_{self.metric}" in DIRECTIONS else self.metric, DIRECTIONS)
         return problem(place, f"not a metric of the validation data.{near} Expected {known}", self.metric)
 
     def check_logged(self, history: Sequence[Mapping[str, Any]]) -> None:

@@ -117,10 +117,16 @@ def plan_of_models(config: SearchConfig, models: BuiltModels, *, max_trials: int
 
 def _check_whole(config: SearchConfig) -> None:
     """What only a search of a `build` function may leave out."""
-    missing = [name for name, there in (("recipe", config.recipe), ("space", config.space)) if not there]
-    if missing:
-        where = config.source.where(())
-        raise InputError("\n".join(f"{where}: `{name}`: is missing." for name in missing))
+    source, written = config.source, config.source.data if isinstance(config.source.data, dict) else {}
+    problems = []
+    if not config.recipe:
+        problems.append(f"{source.where(('recipe',))}: `recipe`: is missing.")
+    if not config.space:
+        given = "is missing" if "space" not in written else "expected one parameter at least. Received: {}"
+        example = "`optimizer.learning_rate: {type: float, min: 1.0e-4, max: 1.0, scale: log}`"
+        problems.append(f"{source.where(('space',))}: `space`: {given}. A parameter is a line such as {example}.")
+    if problems:
+        raise InputError("\n".join(problems))
 
 
 def _trials(

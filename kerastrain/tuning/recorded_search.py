@@ -84,11 +84,16 @@ class RecordedSearch:
 
     def spread(self, trial: TrialRecord) -> float | None:
         """The standard deviation over a trial's repeats; None where it was trained once."""
-        return getattr(trial, "spread", None)
+        return trial.spread
 
-    def curve(self, trial: TrialRecord) -> list[tuple[int, float]]:
-        """Epochs from 1 and the objective's finite values; of a trial with repeats those of its best one."""
-        repeat, metric = getattr(trial, "best_repeat", 1), self.objective.metric
+    @property
+    def repeats(self) -> int:
+        """How often each trial was to be trained."""
+        return int(self.identity.get("repeats") or 1)
+
+    def curve(self, trial: TrialRecord, repeat: int | None = None) -> list[tuple[int, float]]:
+        """Epochs from 1 and the objective's finite values; with repeats those of one, by default the best."""
+        repeat, metric = repeat or trial.best_repeat, self.objective.metric
         rows = [row for row in known(trial.history, metric) if row.get("repeat", repeat) == repeat]
         return [(row["epoch"] + 1, row[metric]) for row in rows if math.isfinite(row[metric])]
 

@@ -1,7 +1,5 @@
 """What the pictures of a report have in common: colors, from where to where, how a trial is told."""
 
-import math
-import statistics
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,39 +8,13 @@ from kerastrain.tuning.records import COMPLETED, DIVERGED, TrialRecord
 from kerastrain.tuning.table import short_names, shown
 
 COLORS = {COMPLETED: "#7d93ab", PRUNED: "#d98200", DIVERGED: "#b2182b", "best": "#08519c"}
+SYMBOLS = {COMPLETED: "circle", PRUNED: "diamond", DIVERGED: "x"}
 SMALL = 250
 """Pixels of the height of a figure that stands beside others."""
 
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 _GRID, TEXT, _AXIS = "#e3e6ea", "#24292f", "#9aa4af"
 _LETTERS = 18  # Of a category's name on an axis.
-
-
-def limits(search: RecordedSearch) -> tuple[float, float]:
-    """From where to where values are drawn: those far off the completed trials' would leave no room for them."""
-    reached = [search.reached(trial) for trial in search.ranked or search.trials]
-    return limits_of([value for value in reached if value is not None], search.objective.mode)
-
-
-def limits_of(values: Sequence[float], mode: str) -> tuple[float, float]:
-    """The smallest and the largest; where some are far worse than the better three quarters, an edge before those."""
-    if not values:
-        return 0.0, 1.0
-    if mode == "max":
-        low, high = limits_of([-value for value in values], "min")
-        return -high, -low
-    low, high = min(values), max(values)
-    quarter = statistics.quantiles(values, n=4)[2] if len(values) > 1 else high
-    near = low + 2.5 * (quarter - low)
-    return (low, near) if quarter > low and high > low + 4 * (quarter - low) else (low, high)
-
-
-def inside(value: float | None, low_high: tuple[float, float], mode: str) -> float:
-    """`value`, or the edge that it lies behind; for none the worse edge."""
-    low, high = low_high
-    if value is None or not math.isfinite(value):
-        return high if mode == "min" else low
-    return min(max(value, low), high)
 
 
 def padded(low_high: tuple[float, float], share: float = 0.06) -> list[float]:
@@ -57,6 +29,7 @@ def about(search: RecordedSearch, trial: TrialRecord) -> str:
     names = short_names(search.space)
     value = search.reached(trial)
     head = f"<b>trial {trial.number}</b> {trial.status}" + ("" if value is None else f", {value:.5g}")
+    head += f", the mean of {len(trial.repeats)} repeats" if search.spread(trial) is not None else ""
     return "<br>".join([head, *(f"{escaped(names[path])}={escaped(shown(v))}" for path, v in trial.parameters.items())])
 
 

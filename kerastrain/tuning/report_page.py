@@ -60,10 +60,12 @@ def _answer(search: RecordedSearch) -> str:
         f'<dt title="{text(path)}">{text(names[path])}</dt><dd>{_value(search, path, value)}</dd>'
         for path, value in best.parameters.items()
     )
-    repeats = search.identity.get("repeats") or 1
-    kind = f"{'smallest' if search.objective.mode == 'min' else 'largest'} {'mean ' if repeats > 1 else ''}"
     spread = search.spread(best)
-    place = f"trial {best.number}, " + (f"{repeats} repeats" if repeats > 1 else f"best at epoch {best.epoch + 1}")
+    kind = f"{'smallest' if search.objective.mode == 'min' else 'largest'} {'mean ' if spread is not None else ''}"
+    place = f"trial {best.number}, best at epoch {best.epoch + 1}"
+    if spread is not None:
+        each = ", ".join(shown(one["value"]) for one in best.repeats)
+        place = f"trial {best.number}, the mean of the best values of its {len(best.repeats)} repeats: {each}"
     place += "" if best.status == COMPLETED else f", {best.status}"
     again = shlex.join(["kerastrain", "train", str(search.folder / BEST_RECIPE)])
     return (
@@ -91,7 +93,7 @@ def _trials(search: RecordedSearch) -> str:
         for name in ("trial", objective.metric, "status", "epoch", "s")
     )
     heads += "".join(f'<th title="{text(path)}">{_broken(name)}</th>' for path, name in names.items())
-    heads += "<th></th>" if told else ""
+    heads += "<th>why it ended</th>" if told else ""
     order = sorted(
         search.trials,
         key=lambda trial: (trial.status != COMPLETED, objective.sortable(search.reached(trial)), trial.number),
@@ -102,7 +104,7 @@ def _trials(search: RecordedSearch) -> str:
     return (
         "<h2>Trials</h2>\n<p>The best first; those that were cut off at the end, with the best value that they "
         f"reached.{f' The same in all: {same}.' if same else ''}</p>\n"
-        f'<div class="wide"><table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>'
+        f'<div class="wide trials"><table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>'
     )
 
 

@@ -16,13 +16,10 @@ from kerastrain.tuning.report_look import (
     TEXT,
     dressed,
     escaped,
-    inside,
-    limits,
-    limits_of,
-    padded,
     shortened,
     shortened_apart,
 )
+from kerastrain.tuning.report_scale import draw_edge, marker_of, round_ticks, scale_of, scale_of_search
 from kerastrain.tuning.table import short_names, shown
 
 MAX_AXES = 12
@@ -43,14 +40,23 @@ def parallel_coordinates(search: RecordedSearch, paths: Sequence[str]) -> Any:
     from plotly import graph_objects
 
     trials = [trial for trial in search.trials if search.reached(trial) is not None]
-    values = [inside(search.reached(trial), limits(search), search.objective.mode) for trial in trials]
+    scale = scale_of_search(search)
+    values = [scale.place(search.reached(trial)) for trial in trials]
     # The worst first, so that the best are drawn over them.
     order = sorted(range(len(trials)), key=lambda place: -search.objective.sortable(values[place]))
     trials, values = [trials[place] for place in order], [values[place] for place in order]
     names = short_names(search.space)
     axes = [_axis(search, path, trials, names[path]) for path in paths]
-    low, high = limits(search)
-    axes.append({"label": search.objective.metric, "values": values, "range": padded((low, high), 0.02)})
+    places, texts = scale.ticks()
+    axes.append(
+        {
+            "label": search.objective.metric,
+            "values": values,
+            "range": scale.ends(0.02),
+            "tickvals": places,
+            "ticktext": texts,
+        }
+    )
     figure = graph_objects.Figure(
         graph_objects.Parcoords(
             dimensions=axes,
@@ -82,7 +88,7 @@ def _axis(search: RecordedSearch, path: str, trials: Sequence[TrialRecord], name
         log = is_log(parameter)
         values = [None if number is None else math.log10(number) if log else float(number) for number in called]
         low, high = (end(value for value in values if value is not None) for end in (min, max))
-        ticks, texts = _ticks(low, high, log=log, whole=isinstance(parameter, IntParameter))
+        ticks, texts = round_ticks(low, high, log=log, whole=isinstance(parameter, IntParameter))
     room = 0.14 * ((high - low) or 1.0)
     if None in values:
         values = [low - room if value is None else value for value in values]
@@ -95,24 +101,6 @@ def _axis(search: RecordedSearch, path: str, trials: Sequence[TrialRecord], name
         "tickvals": ticks,
         "ticktext": texts,
     }
-
-
-def _ticks(low: float, high: float, *, log: bool, whole: bool) -> tuple[list[float], list[str]]:
-    if high <= low:
-        return [low], [shown(10**low if log else low)]
-    if log:
-        powers = range(math.floor(low), math.ceil(high) + 1)
-        for factors in ((1,), (1, 3), (1, 2, 5), range(1, 10)):
-            numbers = [factor * 10.0**power for power in powers for factor in factors]
-            places = [math.log10(number) for number in numbers if low <= math.log10(number) <= high]
-            if len(places) >= 3:
-                break
-        return places, [f"{10**place:.3g}" for place in places]
-    power = 10.0 ** math.floor(math.log10((high - low) / 4))
-    step = next(power * factor for factor in (1, 2, 5, 10) if (high - low) / (power * factor) <= 6)
-    step = max(1.0, step) if whole else step
-    places = [step * count for count in range(math.ceil(low / step), math.floor(high / step) + 1)]
-    return places, [f"{place:.10g}" for place in places]
 
 
 def slices(search: RecordedSearch, paths: Sequence[str]) -> list[Any]:
@@ -140,53 +128,54 @@ def _slice(search: RecordedSearch, path: str, figure: Any, numbers: list[int]) -
     # The best last, so that it lies on top.
     order = sorted(range(len(numbers)), key=lambda place: numbers[place] == chosen)
     xs, ys, numbers = ([column[place] for place in order] for column in (trace.x, trace.y, numbers))
-    low_high = limits_of(ys, mode)
-    ys = [inside(value, low_high, mode) for value in ys]
+    scale, values = scale_of(ys, mode), list(ys)
+    ys = [scale.place(value) for value in values]
     best = [number == chosen for number in numbers]
     trace.marker = {
         "color": [COLORS["best"] if one else COLORS[COMPLETED] for one in best],
         "size": [14 if one else 7 for one in best],
-        "symbol": ["star" if one else "circle" for one in best],
+        "symbol": [
+            marker_of(scale, value, "star" if one else "circle") for value, one in zip(values, best, strict=True)
+        ],
         "opacity": 0.85,
         "line": {"color": "white", "width": 0.7},
     }
-    trace.customdata = numbers
+    trace.customdata = list(zip(numbers, map(shown, values), strict=True))
     figure.update_layout(title=None, width=None)
     name, places = short_names(search.space)[path], labels(parameter)
     parameter_axis, value_axis = "x", "y"
     if places is None:
-        _number_slice(figure, shortened(name, 34), xs, ys, low_high, log=is_log(parameter))
+        _number_slice(figure, shortened(name, 34), xs, ys, log=is_log(parameter))
         if isinstance(parameter, IntParameter) and not is_log(parameter):
-            ticks, texts = _ticks(min(xs), max(xs), log=False, whole=True)
+            ticks, texts = round_ticks(min(xs), max(xs), log=False, whole=True)
             figure.update_xaxes(tickvals=ticks, ticktext=texts)
     else:
         called = [ast.literal_eval(str(x)) for x in xs]  # Optuna writes text as Python does, with its quotes.
         used = [place for place in places if place in called]
         if len(used) <= _BESIDE:
-            _named_slice(figure, shortened(name, 34), used, called, ys, low_high)
+            _named_slice(figure, shortened(name, 34), used, called, ys)
         else:
             parameter_axis, value_axis = "y", "x"
-            _tall_slice(figure, f"{shortened(name, 34)}: {search.objective.metric}", used, called, ys, low_high, mode)
+            _tall_slice(figure, f"{shortened(name, 34)}: {search.objective.metric}", used, called, ys, mode)
     trace.hovertemplate = (
-        f"trial %{{customdata}}<br>{escaped(name)} %{{{parameter_axis}}}<br>%{{{value_axis}:.5g}}<extra></extra>"
+        f"trial %{{customdata[0]}}<br>{escaped(name)} %{{{parameter_axis}}}<br>%{{customdata[1]}}<extra></extra>"
     )
+    draw_edge(figure, scale, value_axis)
     return figure.update_layout(margin={"l": 48, "r": 12, "t": 12, "b": 44})
 
 
-def _number_slice(figure: Any, title: str, xs: Any, ys: Any, low_high: tuple[float, float], *, log: bool) -> None:
+def _number_slice(figure: Any, title: str, xs: Any, ys: Any, *, log: bool) -> None:
     figure.data[0].update(x=xs, y=ys)
-    dressed(figure, title, "", SMALL, legend=False, y_range=padded(low_high))
+    dressed(figure, title, "", SMALL, legend=False)
     if log:
-        powers, texts = _ticks(math.log10(min(xs)), math.log10(max(xs)), log=True, whole=False)
+        powers, texts = round_ticks(math.log10(min(xs)), math.log10(max(xs)), log=True, whole=False)
         figure.update_xaxes(tickvals=[10**power for power in powers], ticktext=texts)
 
 
-def _named_slice(
-    figure: Any, title: str, used: Sequence[str], called: Sequence[str], ys: Any, low_high: tuple[float, float]
-) -> None:
+def _named_slice(figure: Any, title: str, used: Sequence[str], called: Sequence[str], ys: Any) -> None:
     short = shortened_apart(used)
     figure.data[0].update(x=[short[name] for name in called], y=ys)
-    dressed(figure, title, "", SMALL, legend=False, y_range=padded(low_high))
+    dressed(figure, title, "", SMALL, legend=False)
     angle = -25 if sum(map(len, short.values())) > 26 else 0
     ends = [-0.5, len(used) - 0.5]
     figure.update_xaxes(
@@ -200,7 +189,6 @@ def _tall_slice(
     used: Sequence[str],
     called: Sequence[str],
     values: Sequence[float],
-    low_high: tuple[float, float],
     mode: str,
 ) -> None:
     pairs = list(zip(called, values, strict=True))
@@ -208,6 +196,6 @@ def _tall_slice(
     order = sorted(used, key=lambda name: mean[name], reverse=mode == "min")
     figure.data[0].update(x=values, y=called)
     dressed(figure, title, "", 70 + 22 * len(used), legend=False)
-    figure.update_xaxes(type="linear", range=padded(low_high), categoryarray=None, categoryorder=None)
+    figure.update_xaxes(type="linear", categoryarray=None, categoryorder=None)
     ends = [-0.5, len(used) - 0.5]
     figure.update_yaxes(type="category", categoryorder="array", categoryarray=order, range=ends, automargin=True)

@@ -26,8 +26,10 @@ from kerastrain.tuning.report import report_at_end
 from kerastrain.tuning.search_folder import BEST_MODEL, SearchFolder, default_folder
 from kerastrain.tuning.space import Space
 from kerastrain.tuning.table import plan_lines, trials_table
+from kerastrain.tuning.trace_warnings import without_retracing_warnings
 from kerastrain.tuning.trial_logs import TrialLogs
-from kerastrain.tuning.tuner import SearchTuner, TrialInterruptedError
+from kerastrain.tuning.trial_training import TrialInterruptedError
+from kerastrain.tuning.tuner import SearchTuner
 from kerastrain.tuning.winner import test_scores
 from kerastrain.tuning.workers import Workers
 
@@ -88,11 +90,11 @@ def search(
         result = kerastrain.tuning.search("tuner_configs/random_mlp.yaml", smoke=True)
         result.best.value, result.best_recipe_path
     """
-    config = as_config(config_or_path)
     if whole_number("workers", workers) > 1 and build is not None:
         raise InputError(
             f"`workers`: other processes cannot be given the function of `build`. Received: workers={workers}. Use 1."
         )
+    config = as_config(config_or_path, of_build=build is not None)
     if build is None:
         _refuse_without_build(validation_data, test_data)
         made = plan(config, data=data, max_trials=max_trials, smoke=smoke)
@@ -118,7 +120,8 @@ def search(
         if earlier is not None and over:
             result = earlier
         else:
-            result = _Run(made, folder, console, on_trial, earlier, workers).result()
+            with without_retracing_warnings():
+                result = _Run(made, folder, console, on_trial, earlier, workers).result()
             report_at_end(folder.path, console.print)
     if result.status == "interrupted":
         console.print(f"Stopped by {result.ended_by}; the same command goes on.")
@@ -137,9 +140,6 @@ def _refuse_without_build(*given: Any) -> None:
 
 
 def _models(config: SearchConfig, build: Build, data: FitData, batch_size: int) -> BuiltModels:
-    if config.recipe is not None:
-        where = config.source.where(("recipe",))
-        raise InputError(f"{where}: `recipe`: `build` makes the models; drop one of the two.")
     epochs = config.budget.epochs
     space: Space | DeclaredSpace = Space(config.written().parameters)
     if not config.space:
@@ -267,7 +267,8 @@ class _Run:
             tuner.search()
             return
         content = tuner.hypermodel.shared()
-        with Workers(self.plan, self.folder.path, self.workers, content, self.console.print) as workers:
+        told = (self.console.print, self.live.still)
+        with Workers(self.plan, self.folder.path, self.workers, content, *told) as workers:
             workers.search(tuner)
 
     def _ended(self, record: TrialRecord) -> None:

@@ -20,13 +20,14 @@ from kerastrain.tuning.planning import Plan
 from kerastrain.tuning.records import SearchResult, TrialRecord, best, history_lines, recorded, table_csv
 from kerastrain.tuning.shared_data import FOLDER
 from kerastrain.tuning.trial_recipes import TrialRecipes
+from kerastrain.tuning.worker_start import LOGS
 
 CONFIG, SUMMARY, TRIALS, HISTORY = "search.yaml", "search.json", "trials.csv", "history.jsonl"
 BEST_RECIPE, BEST_PARAMETERS = TrialRecipes.best_file, BuiltModels.best_file
 BEST_MODEL, ENGINE, RUNNING = "best_model.keras", "keras_tuner", "running_trial"
 _EXPLAINED = ("report.html", "logs", "ensemble")
 _BEST = (BEST_RECIPE, BEST_PARAMETERS, BEST_MODEL)
-_OURS = (*_EXPLAINED, SUMMARY, TRIALS, HISTORY, *_BEST, ENGINE, RUNNING, FOLDER, CONFIG)
+_OURS = (*_EXPLAINED, SUMMARY, TRIALS, HISTORY, *_BEST, ENGINE, RUNNING, FOLDER, LOGS, CONFIG)
 
 
 class SearchFolder:

@@ -11,7 +11,11 @@ from kerastrain import experiments
 from kerastrain._core import dotted_path, yaml_document
 from kerastrain._core.errors import InputError, closest
 from kerastrain.tuning.config import SearchConfig, places_of
-from kerastrain.tuning.parameters import Parameter, VariantsParameter
+from kerastrain.tuning.parameters import Parameter, VariantsParameter, same
+
+# What messages call the place of a searched value, until `prefixed` says where that is.
+_SEARCHED = "searched"
+_MAX_REFUSALS = 8  # Of one parameter.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +82,9 @@ class TrialRecipes:
         return {path: found[path] for path in sorted(found, key=lambda path: len(dotted_path.parse(path)))}
 
     def _full_size(self, chosen: Mapping[str, Any]) -> experiments.Recipe:
-        return experiments.from_document(self.document, {**self.fixed, **self.overrides(chosen)}, self.labels)
+        overrides = self.overrides(chosen)
+        labels = {**self.labels, **dict.fromkeys(overrides, _SEARCHED)}
+        return experiments.from_document(self.document, {**self.fixed, **overrides}, labels)
 
 
 def trial_recipes(config: SearchConfig, *, data: str | None = None, smoke: bool = False) -> TrialRecipes:
@@ -91,12 +97,12 @@ def trial_recipes(config: SearchConfig, *, data: str | None = None, smoke: bool 
     labels = {path: config.source.where(("set", path)) for path in config.set_}
     if config.budget.epochs is not None:
         fixed["training.epochs"] = config.budget.epochs
+        labels["training.epochs"] = config.source.where(("budget", "epochs"))
     if data is not None:
         for place in places_of(config.space, "data.name"):
             where = config.source.where(("space", *place))
             raise InputError(f"{where}: `data.name`: --data sets it for every trial; drop one of the two.")
-        labels.pop("data.name", None)
-        fixed["data.name"] = data
+        fixed["data.name"], labels["data.name"] = data, "--data"
     variants = {key: item.values for key, item in config.space.items() if isinstance(item, VariantsParameter)}
     plain = TrialRecipes(yaml_document.read(_file(config)), fixed, variants, labels=labels, smoke=smoke)
     lengths = config.written().lists
@@ -112,21 +118,59 @@ def check_space(config: SearchConfig, recipes: TrialRecipes) -> None:
     """Try the ends of every range and every choice in the recipe, one parameter at a time.
 
     Raises:
-        InputError: the key of the space, its value, and what the recipe says to it; or a metric that its task lacks.
+        InputError: a line for each value that is refused: its key in the space, and what the recipe says to it.
     """
     recipes.fill({})
-    written = config.written()
+    written, found = config.written(), dict[str, list[str]]()
     for path, parameter in written.parameters.items():
         parents = _parents(written.parameters, path)
-        for value in parameter.extremes():
-            try:
-                recipes.fill({**parents, path: value})
-            except InputError as error:
-                place = config.source.where(("space", written.written[path]))
-                given = "".join(f", with {parent} = {_short(held)}" for parent, held in parents.items())
-                raise InputError(
-                    prefixed(f"{place}: `space.{path}`: the recipe refuses {_short(value)}{given}: ", error)
-                ) from None
+        if any(parent in found for parent in parents):
+            continue  # Nothing can be told beside a value that is refused itself.
+        lines = _refusals(config, recipes, written.written[path], path, parameter, parents)
+        if lines:
+            found[path] = lines
+    if found:
+        raise InputError("\n".join(line for lines in found.values() for line in lines))
+
+
+def _refusals(
+    config: SearchConfig,
+    recipes: TrialRecipes,
+    key: str,
+    path: str,
+    parameter: Parameter,
+    parents: Mapping[str, Any],
+) -> list[str]:
+    """What the recipe says to the values of one parameter, each problem once; of very many the first ones."""
+    lines: dict[str, str] = {}  # A key that is wrong is so with every value.
+    for value in parameter.extremes():
+        try:
+            recipes.fill({**parents, path: value})
+        except InputError as error:
+            if len(lines) == _MAX_REFUSALS:
+                where = config.source.where(("space", key))
+                return [*lines.values(), f"{where}: `space.{path}`: further values are refused too."]
+            refused = _refused(config, key, path, parameter, value, parents)
+            lines.setdefault(str(error), prefixed(refused, error))
+    return list(lines.values())
+
+
+def _refused(
+    config: SearchConfig, key: str, path: str, parameter: Parameter, value: Any, parents: Mapping[str, Any]
+) -> str:
+    """Where a value of the space is written, and that it is refused."""
+    inner = _inner_place(parameter, value)
+    given = "".join(f", with {parent} = {_short(held)}" for parent, held in parents.items())
+    name = dotted_path.render(("space", path, *inner))
+    return f"{config.source.where(('space', key, *inner))}: `{name}`: the recipe refuses {_short(value)}{given}: "
+
+
+def _inner_place(parameter: Parameter, value: Any) -> dotted_path.Location:
+    """Where inside its parameter a value is written; the parameter itself for the end of a range."""
+    if isinstance(parameter, VariantsParameter):
+        return ("values", value)
+    points = getattr(parameter, "values", None)
+    return () if points is None else ("values", next(i for i, point in enumerate(points) if same(point, value)))
 
 
 def _short(value: Any) -> str:
@@ -136,7 +180,7 @@ def _short(value: Any) -> str:
 
 def prefixed(prefix: str, error: InputError) -> str:
     """Each problem of a recipe on a line of its own that says where in the search file it comes from."""
-    return "\n".join(f"{prefix}{line}" for line in str(error).splitlines())
+    return "\n".join(f"{prefix}{line.removeprefix(f'{_SEARCHED}: ')}" for line in str(error).splitlines())
 
 
 def _file(config: SearchConfig) -> pathlib.Path:

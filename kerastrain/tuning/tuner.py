@@ -12,27 +12,15 @@ import keras
 import keras_tuner
 from keras_tuner.engine.trial import Trial, TrialStatus
 
-from kerastrain._core.errors import InputError, RefusedError, WorkFailedError
-from kerastrain.experiments.fit import EpochRecorder
-from kerastrain.tuning.best_weights import BestWeights
+from kerastrain._core.errors import InputError, RefusedError
 from kerastrain.tuning.built_models import BuiltModels, DeclaredSpace
-from kerastrain.tuning.epoch_notice import EpochNotice
 from kerastrain.tuning.hypermodel import RecipeHyperModel
 from kerastrain.tuning.objective import Objective, objective_of
 from kerastrain.tuning.oracles import GridOracle, RandomOracle
 from kerastrain.tuning.pruners import Pruner
-from kerastrain.tuning.pruning import PruneTrial, curves
-from kerastrain.tuning.records import COMPLETED, DIVERGED, FAILED, PRUNED, TrialRecord, best
-from kerastrain.tuning.repeats import Repeat, combined, read
+from kerastrain.tuning.records import FAILED, TrialRecord, best
 from kerastrain.tuning.search_folder import BEST_MODEL, RUNNING
-
-
-class TrialInterruptedError(keras_tuner.errors.FatalError):
-    """A signal came during a trial. keras-tuner lets a FatalError through, which ends the search."""
-
-    def __init__(self, signal: str) -> None:
-        super().__init__(f"interrupted by {signal}")
-        self.signal = signal
+from kerastrain.tuning.trial_training import Fit, TrialTraining
 
 
 class SearchTuner(keras_tuner.Tuner):
@@ -124,7 +112,7 @@ class SearchTuner(keras_tuner.Tuner):
         self._ended: list[TrialRecord] = []
         self._broken: Exception | None = None
         self._asked = 0
-        self._fit: tuple[tuple[Any, ...], dict[str, Any], Callable[[], Any]] = ((), {}, list)
+        self._fit: Fit = ((), {}, list)
 
     @property
     def best(self) -> TrialRecord | None:
@@ -252,73 +240,15 @@ class SearchTuner(keras_tuner.Tuner):
 
     def trained(self, hyperparameters: keras_tuner.HyperParameters, number: int) -> TrialRecord:
         """All trainings of a trial; those that an earlier process has finished are taken as they were."""
-        done: list[Repeat] = []
-        for repeat in range(1, self.repeats + 1):
-            one = read(self._running(number), repeat) or self._repeat(hyperparameters, number, repeat, done)
-            if repeat < self.repeats:
-                one.write(self._running(number))
-            done.append(one)
-            if one.status != COMPLETED:
-                break
-        parameters = self.hypermodel.space.decode(hyperparameters.values)
-        return combined(number, parameters, done, self.repeats, self.objective)
-
-    def _repeat(
-        self, hyperparameters: keras_tuner.HyperParameters, number: int, repeat: int, done: Sequence[Repeat]
-    ) -> Repeat:
-        self.hypermodel.repeat = repeat
-        start = time.perf_counter()
-        epochs = EpochRecorder()
-        notices = [] if self.on_epoch is None else [EpochNotice(number, epochs, self.on_epoch)]
-        pruning = self._pruning(epochs, repeat)
-        weights = BestWeights(self.objective, epochs, self._to_beat(done))
-        rows, found, message = epochs.rows, None, None
-        try:
-            model = self.hypermodel.build(hyperparameters)
-            args, options, callbacks = self._fit
-            training = self.hypermodel.fit(
-                hyperparameters,
-                model,
-                *args,
-                **options,
-                callbacks=[epochs, *notices, weights, *callbacks(), *([pruning] if pruning is not None else [])],
-                folder=self._running(number) / f"repeat_{repeat}",
-                announce=self._told,
-            )
-        except WorkFailedError as error:
-            status, message = DIVERGED, str(error)
-        except Exception as error:
-            # Out of memory, a model that cannot be built: this trial's end, recorded, and not the search's.
-            status, message = FAILED, f"{type(error).__name__}: {' '.join(str(error).split())}"
-        else:
-            if training.stopped is not None:
-                raise TrialInterruptedError(training.stopped)
-            rows = training.history
-            self.objective.check_logged(rows)
-            found = self.objective.best(rows)
-            status, message = _ending(found is not None, pruning, self.objective)
-            weights.save(self._running(number) / BEST_MODEL, lambda: self.hypermodel.to_save(hyperparameters, model))
-        value, epoch = found if found is not None else (None, None)
-        seconds = round(time.perf_counter() - start, 3)
-        return Repeat(repeat, self.hypermodel.seed(hyperparameters), status, value, epoch, seconds, rows, message)
-
-    def _pruning(self, epochs: EpochRecorder, repeat: int) -> PruneTrial | None:
-        """Of the first repeat only: like is compared with like, and a mean is always one over all seeds."""
-        if self.pruner is None or repeat > 1:
-            return None
-        return PruneTrial(self.pruner, self.objective, epochs, curves(self.records, self.objective))
-
-    def _to_beat(self, done: Sequence[Repeat]) -> float | None:
-        """The value from which on a model is worth keeping: the best trial's, or that of the trial's repeats so far."""
-        if self.repeats > 1:
-            return min((one.value for one in done if one.value is not None), key=self.objective.sortable, default=None)
-        found = best(self.records, self.objective)
-        return found.value if found is not None and found.status == COMPLETED else None
-
-
-def _ending(has_value: bool, pruning: PruneTrial | None, objective: Objective) -> tuple[str, str | None]:
-    if not has_value:
-        return DIVERGED, f"diverged: no epoch has a finite {objective.metric}"
-    if pruning is not None and pruning.reason is not None:
-        return PRUNED, f"pruned: {pruning.reason}"
-    return COMPLETED, None
+        training = TrialTraining(
+            self.hypermodel,
+            self.objective,
+            self._running(number),
+            records=self.records,
+            pruner=self.pruner,
+            repeats=self.repeats,
+            fit=self._fit,
+            on_epoch=self.on_epoch,
+            announce=self._told,
+        )
+        return training.record(hyperparameters, number)

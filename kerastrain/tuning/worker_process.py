@@ -16,7 +16,9 @@ from kerastrain.tuning.planning import Plan
 from kerastrain.tuning.records import TrialRecord
 from kerastrain.tuning.space import Space
 from kerastrain.tuning.trial_recipes import TrialRecipes
-from kerastrain.tuning.tuner import SearchTuner, TrialInterruptedError
+from kerastrain.tuning.trial_training import TrialInterruptedError
+from kerastrain.tuning.tuner import SearchTuner
+from kerastrain.tuning.worker_start import listen
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,6 +67,7 @@ def serve(connection: Connection, plan: Plan, folder: pathlib.Path) -> None:
     """
     # Ctrl-C in a terminal is for the search, which tells its workers; and standard output is for its result.
     os.setpgrp()
+    listen()
     os.dup2(2, 1)
     inbox = _inbox(connection)
     hypermodel = RecipeHyperModel(Space(plan.config.written().parameters), cast(TrialRecipes, plan.recipes))

@@ -2,33 +2,34 @@
 
 import contextlib
 import multiprocessing
-import os
 import pathlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from multiprocessing.connection import wait
 from typing import Any
 
-from kerastrain._core import machine
 from kerastrain._core.interruption import Interruption
 from kerastrain.tuning import shared_data
 from kerastrain.tuning.planning import Plan
 from kerastrain.tuning.records import FAILED, TrialRecord
-from kerastrain.tuning.tuner import SearchTuner, TrialInterruptedError
+from kerastrain.tuning.trial_training import TrialInterruptedError
+from kerastrain.tuning.tuner import SearchTuner
 from kerastrain.tuning.worker_process import Assignment, Ended, Epoch, Told, serve
+from kerastrain.tuning.worker_start import LOGS, starting
 
 # A trial whose worker dies so often is taken for the cause of it.
 _DEATHS = 3
 # For a checkpoint, once a signal has come.
 _SECONDS_TO_STOP = 60.0
-_THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 class _Worker:
     """One process, and what it is doing."""
 
-    def __init__(self, plan: Plan, folder: pathlib.Path) -> None:
+    def __init__(self, plan: Plan, folder: pathlib.Path, log: pathlib.Path) -> None:
         context = multiprocessing.get_context("spawn")
+        self.log = log
         self.connection, other = context.Pipe()
         self.process = context.Process(target=serve, args=(other, plan, folder), daemon=True)
         self.process.start()
@@ -69,12 +70,19 @@ class Workers:
         count: how many processes, at least 1.
         content: what `RecipeHyperModel.shared` gives.
         announce: is given one line for each thing worth telling.
+        still: makes a block in which nothing else writes to standard error.
     """
 
     def __init__(
-        self, plan: Plan, folder: pathlib.Path, count: int, content: Any, announce: Callable[[str], None]
+        self,
+        plan: Plan,
+        folder: pathlib.Path,
+        count: int,
+        content: Any,
+        announce: Callable[[str], None],
+        still: Callable[[], AbstractContextManager[Any]] = nullcontext,
     ) -> None:
-        self.plan, self.folder, self.count, self.announce = plan, folder, count, announce
+        self.plan, self.folder, self.count, self.announce, self.still = plan, folder, count, announce, still
         self._content = content
         self._workers: list[_Worker] = []
         self._deaths: dict[int, int] = {}
@@ -123,10 +131,18 @@ class Workers:
             if trial is None:
                 return False
             if idle is None:
-                with _environment(self.count):
-                    idle = _Worker(self.plan, self.folder)
-                self._workers.append(idle)
+                idle = self._started()
             idle.give(trial, tuner)
+
+    def _started(self) -> _Worker:
+        """A further process, with the first log that no other one writes to."""
+        taken = {worker.log for worker in self._workers}
+        logs = (self.folder / LOGS / f"{number}.log" for number in range(1, self.count + 1))
+        log = next(log for log in logs if log not in taken)
+        with self.still(), starting(self.count, log):
+            worker = _Worker(self.plan, self.folder, log)
+        self._workers.append(worker)
+        return worker
 
     def _look(self, tuner: SearchTuner, seconds: float) -> None:
         """Take what workers have sent within the next `seconds`, and notice those that have ended."""
@@ -152,18 +168,18 @@ class Workers:
         worker.connection.close()
         if self._stopping:
             return
-        how, trial = _end_of(worker.process.exitcode), worker.trial
+        how, trial, seen = _end_of(worker.process.exitcode), worker.trial, f"what it wrote is in {worker.log}"
         if trial is None:
-            self.announce(f"A worker {how}; it had no trial.")
+            self.announce(f"A worker {how}; it had no trial; {seen}.")
             return
         number = number_of(trial)
         deaths = self._deaths[number] = self._deaths.get(number, 0) + 1
         if deaths < _DEATHS:
-            self.announce(f"Trial {number}: its worker {how}; another one goes on with it.")
+            self.announce(f"Trial {number}: its worker {how}; another one goes on with it; {seen}.")
             self._waiting.append(trial)
             return
         parameters = tuner.hypermodel.space.decode(trial.hyperparameters.values)
-        message = f"its worker {how}, as {_DEATHS - 1} before it"
+        message = f"its worker {how}, as {_DEATHS - 1} before it; what it wrote is in {LOGS}/{worker.log.name}"
         tuner.take(trial, TrialRecord(number, parameters, FAILED, None, None, 0.0, [], message))
 
     def _stop(self, tuner: SearchTuner) -> None:
@@ -183,17 +199,3 @@ def number_of(trial: Any) -> int:
 
 def _end_of(code: int | None) -> str:
     return f"was killed by signal {-code}" if code is not None and code < 0 else f"ended with exit code {code}"
-
-
-@contextlib.contextmanager
-def _environment(count: int) -> Iterator[None]:
-    """What a new process reads when it starts: its share of the cores, and of an accelerator what it needs."""
-    threads = str(max(1, machine.facts()["cores"] // count))
-    wanted = {**dict.fromkeys(_THREADS, threads), "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
-    added = {name: value for name, value in wanted.items() if name not in os.environ}
-    os.environ.update(added)
-    try:
-        yield
-    finally:
-        for name in added:
-            del os.environ[name]

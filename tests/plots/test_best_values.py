@@ -23,3 +23,17 @@ def test_a_line_steps_and_has_a_dot_where_it_got_better():
 def test_nothing_to_draw_is_refused(panels):
     with pytest.raises(InputError, match="`panels` must have a value in each panel"):
         best_values(panels)
+
+
+def test_lines_that_run_together_are_told_apart():
+    same = [3.0, 3.0, 2.0]
+    figure = best_values({"val_loss": {"one": same, "two": list(same), "three": same[:2]}, "val_f1": {"three": [0.5]}})
+    lines, marks = figure.axes[0].lines[0::2], figure.axes[0].lines[1::2]
+    labels = ["one", "two (the same curve as one)", "three"]
+    assert [line.get_label() for line in lines] == labels
+    assert [text.get_text() for text in figure.legends[0].texts] == labels
+    assert len({(line.get_linestyle(), line.get_color()) for line in lines}) == 3
+    # The first lies on top, and each below it is larger.
+    assert [mark.get_markersize() for mark in marks] == sorted({mark.get_markersize() for mark in marks})
+    assert [mark.get_zorder() for mark in marks] == sorted((mark.get_zorder() for mark in marks), reverse=True)
+    assert figure.axes[1].lines[0].get_color() == lines[2].get_color()

@@ -144,7 +144,9 @@ def test_recipes_follow_what_the_command_line_of_the_search_set(tmp_path):
 
 @pytest.mark.parametrize("top", [1, 4, True, 2.0])
 def test_too_few_or_too_many_are_refused(tmp_path, top):
-    with pytest.raises(InputError, match="`top` must be an int from 2 to the number of completed trials, which is 3"):
+    with pytest.raises(
+        InputError, match=r"`top`: expected a whole number from 2 to 3, the number of completed trials in .*search. Rec"
+    ):
         tuning.ensemble(search_of(tmp_path / "search"), top)
 
 

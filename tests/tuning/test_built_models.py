@@ -35,6 +35,12 @@ def build(hp):
     return model
 
 
+def wider(hp):
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(hp.get("learning_rate")), "mse", metrics=["mae"])
+    return model
+
+
 def without_times(result):
     return [(one.number, one.parameters, one.value, one.epoch) for one in result.trials]
 
@@ -132,6 +138,10 @@ def test_epochs_batch_size_and_data_sets(tmp_path):
     space = {"learning_rate": SPACE["learning_rate"], "epochs": {"type": "int", "min": 1, "max": 2}}
     config = {**CONFIG, "space": space, "search": {"strategy": "random", "max_trials": 2, "seed": 0}}
     del config["budget"]
+    with pytest.raises(
+        InputError, match=r"`data`: the model .* Received: inputs float32\(8, 3\), targets float32\(8,\)"
+    ):
+        tuning.search(config, build=wider, data=Pairs(), validation_data=Pairs(), out=tmp_path / "out")
     result = tuning.search(config, build=build, data=Pairs(), validation_data=Pairs(), out=tmp_path / "out")
     assert [len(one.history) for one in result.trials] == [one.parameters["epochs"] for one in result.trials]
 
@@ -142,8 +152,20 @@ def test_epochs_batch_size_and_data_sets(tmp_path):
         (
             {"recipe": "residual", "objective": {"metric": "val_loss", "mode": "min"}},
             {},
-            "`build` makes the models; drop one",
+            "search configuration: `recipe`: expected none beside `build=`, which makes the models. "
+            "Received: recipe='residual'",
         ),
+        # Known to no recipe: what is wrong here is the recipe, not the metric.
+        ({"recipe": "residual"}, {}, "`recipe`: expected none beside `build=`"),
+        (
+            {},
+            {"data": (X[:, :2], Y)},
+            "`data`: the model that `build` makes for the first trial does not take it. Received: "
+            "inputs float32(32, 2), targets float32(32,). ValueError: ",
+        ),
+        ({}, {"validation_data": (X[:, :2], Y)}, "`validation_data`: the model that `build` makes for the first trial"),
+        ({}, {"test_data": (X[:, :2], Y)}, "`test_data`: the model that `build` makes for the first trial"),
+        ({}, {"data": (X, np.ones((40, 3, 2)))}, "targets float64(32, 3, 2)"),
         ({"objective": {"metric": "mae", "mode": "min"}}, {}, "not a metric of the validation data"),
         ({"budget": {}}, {}, "`budget.epochs`: is missing"),
         ({"space": {"leraning_rate": SPACE["learning_rate"]}}, {}, "Did you mean `learning_rate`?"),
@@ -159,6 +181,7 @@ def test_what_cannot_work_is_told_before_the_first_trial(tmp_path, change, optio
     with pytest.raises(InputError) as caught:
         tuning.search({**CONFIG, "space": SPACE, **change}, out=tmp_path / "out", **arguments)
     assert words in str(caught.value) and not (tmp_path / "out").exists()
+    assert "\x1b" not in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_the_tuner_in_plain_keras_tuner_code(tmp_path):

@@ -1,6 +1,7 @@
 """What a search tells while it runs."""
 
 import io
+import logging
 import time
 
 import pytest
@@ -11,6 +12,7 @@ from small_searches import write
 from kerastrain import tuning
 from kerastrain.tuning.live import LiveSearch
 from kerastrain.tuning.planning import plan
+from kerastrain.tuning.trace_warnings import without_retracing_warnings
 
 
 @pytest.fixture(scope="module")
@@ -108,3 +110,23 @@ def test_every_epoch_of_a_search_is_told(tmp_path, monkeypatch):
     config = tuning.load_config(write(tmp_path, search={"strategy": "random", "max_trials": 1}))
     result = tuning.search(config, out=tmp_path / "out")
     assert told == [(1, row["epoch"], row["val_loss"]) for row in result.trials[0].history]
+
+
+def test_only_the_warning_of_much_tracing_is_kept_from_the_terminal(caplog):
+    logger = logging.getLogger("tensorflow")
+    retraced = "%s out of the last %s calls to %s triggered tf.function retracing. Tracing is expensive"
+    with without_retracing_warnings():
+        logger.warning(retraced, 5, 5, "f")
+        logger.warning("another")
+    logger.warning(retraced, 6, 6, "f")
+    assert [record.getMessage()[:7] for record in caplog.records] == ["another", "6 out o"]
+
+
+def test_while_a_process_starts_nothing_is_written_to_the_terminal(made):
+    console = console_of()
+    with LiveSearch(made, console) as live:
+        with live.still():
+            before = console.file.getvalue()
+            time.sleep(0.5)  # It refreshes four times a second.
+            assert console.file.getvalue() == before
+        assert len(console.file.getvalue()) > len(before)

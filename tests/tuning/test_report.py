@@ -4,6 +4,7 @@ import html.parser
 import importlib.util
 import itertools
 import json
+import math
 import re
 
 import pytest
@@ -13,10 +14,13 @@ from kerastrain import tuning
 from kerastrain._core.errors import InputError
 from kerastrain.tuning.optuna_study import importances, study
 from kerastrain.tuning.recorded_search import read_search
+from kerastrain.tuning.records import TrialRecord
 from kerastrain.tuning.report import report_at_end
 from kerastrain.tuning.report_figures import best_over_trials, learning_curves
 from kerastrain.tuning.report_page import page
 from kerastrain.tuning.report_parameters import parallel_coordinates, slices
+from kerastrain.tuning.report_scale import marker_of, scale_of
+from kerastrain.tuning.table import shown
 
 pytest.importorskip("optuna")
 pytest.importorskip("plotly")
@@ -133,7 +137,8 @@ def test_slices_are_of_the_completed_trials_that_have_the_parameter(search):
     having = [t for t in search.trials if t.status == "completed" and "optimizer.rule.momentum" in t.parameters]
     points = {(t.parameters["optimizer.rule.momentum"], t.value) for t in having}
     assert set(zip(figure.data[0].x, figure.data[0].y, strict=True)) == points
-    assert set(figure.data[0].customdata) == {trial.number for trial in having}
+    told = {(trial.number, shown(trial.value)) for trial in having}
+    assert set(map(tuple, figure.data[0].customdata)) == told
 
 
 def test_importances_find_what_the_values_were_made_of(search):
@@ -239,3 +244,51 @@ def test_a_search_of_a_build_function_has_its_parameters_from_its_trials(tmp_pat
     text = page(search)
     assert "trials of a build function" in text
     assert "kerastrain train" not in text[text.index("<body>") :]
+
+
+def test_far_values_stand_behind_an_edge_in_their_order_and_are_never_drawn_alike():
+    near = [2.0, 2.1, 2.2, 2.3, 2.4, 2.5]
+    for mode, sign in (("min", 1), ("max", -1)):
+        values = [*(sign * value for value in near), sign * 1e9, sign * 30.0, sign * 2.6, sign * 1.5, None, math.inf]
+        scale = scale_of(values, mode, near=[sign * value for value in near])
+        # What is a little worse than the completed ones, or better than them, is to scale.
+        assert sorted([scale.low, scale.high]) == sorted([sign * 1.5, sign * 2.6])
+        assert [scale.place(value) for value in values if value is not None and 1 < sign * value < 3] == [
+            sign * value for value in [*near, 2.6, 1.5]
+        ]
+        far = [sign * scale.place(value) for value in (sign * 2.6, sign * 30.0, sign * 1e9, None)]
+        assert far == sorted(set(far)) and sign * scale.place(math.inf) == far[-1]
+        assert scale.ends()[0] < min(map(scale.place, values)) and max(map(scale.place, values)) < scale.ends()[1]
+        signs = [marker_of(scale, value, "circle") for value in (sign * 2.0, sign * 30.0, None)]
+        assert signs == ["circle", "triangle-up" if sign == 1 else "triangle-down", "x"]
+        assert scale.ticks()[1][-1] == "worse"
+    alone = scale_of([*near, 30.0], "min", near=near)
+    assert alone.ticks()[1][-1] == "30" and alone.ticks()[0][-1] == alone.place(30.0)
+
+
+def test_of_repeats_the_headline_is_their_mean_and_the_best_trial_has_all_their_curves(tmp_path):
+    first = drawn_records(1)[0].parameters
+    curves = {1: [[3.0, 2.0, 2.5], [3.0, 2.8, 2.4]], 2: [[3.0, 2.9, 2.8], [3.0, 2.7, 2.6]]}
+    records = []
+    for number, (one, other) in curves.items():
+        rows = [{"repeat": k, "epoch": e, "val_loss": v} for k, c in ((1, one), (2, other)) for e, v in enumerate(c)]
+        parts = [{"repeat": k, "value": min(c)} for k, c in ((1, one), (2, other))]
+        best = 1 if min(one) < min(other) else 2
+        value = (min(one) + min(other)) / 2
+        records.append(
+            TrialRecord(number, first, "completed", value, 1, 1.0, rows, spread=0.1, best_repeat=best, repeats=parts)
+        )
+    folder = write_search(tmp_path / "repeated", SPACE, records)
+    summary = json.loads((folder / "search.json").read_text())
+    summary["identity"]["repeats"] = 2
+    (folder / "search.json").write_text(json.dumps(summary))
+    search = read_search(folder)
+    *drawn, mean = learning_curves(search).data
+    assert [list(trace.y) for trace in drawn] == [curves[2][1], *curves[1]]
+    assert ["repeat 2 of 2" in trace.hovertext for trace in drawn] == [True, False, True]
+    assert list(mean.y) == [2.2, 2.2] and mean.line.dash == "dot"
+    large = [trace.y[list(trace.marker.size).index(10)] for trace in drawn[1:]]
+    assert sum(large) / 2 == pytest.approx(2.2)
+    text = re.sub(r"<[^>]+>", "", page(search))
+    assert "trial 1, the mean of the best values of its 2 repeats: 2, 2.4" in text
+    assert "smallest mean val_loss" in text

@@ -6,6 +6,7 @@ from small_searches import RATE, RECIPE, write
 from kerastrain import tuning
 from kerastrain._core.errors import InputError
 from kerastrain.tuning.planning import plan
+from kerastrain.tuning.trial_recipes import trial_recipes
 
 LINES = """schema: 1
 name: lines
@@ -129,6 +130,62 @@ def test_a_value_that_the_recipe_refuses_is_told_with_its_key(tmp_path):
     message = problem_of(tmp_path, text)
     assert message.startswith("search.yaml:9: `space.training.batch_size`: the recipe refuses 0: ")
     assert "`training.batch_size`: expected a number >= 1. Received: 0." in message
+
+
+def test_every_value_that_is_refused_has_a_line_of_its_own_that_ends_in_what_the_recipe_says(tmp_path):
+    text = LINES.replace("STRATEGY", "random").split("  optimizer.learning_rate")[0] + (
+        "  optimizer.learning_rate:\n    type: choice\n    values:\n    - 0.1\n"
+        "    - {type: cosine_decy, initial: 0.1}\n    - {type: cosine_decay, intial: 0.1}\n"
+        "  optimizer.rle: {type: choice, values: [sgd, adam]}\n"
+        "  v: {type: variants, values: {a: {}, b: {model.activation: rel}}}\n"
+    )
+    first, second, third, fourth = problem_of(tmp_path, text).splitlines()
+    assert first.startswith(
+        'search.yaml:12: `space.optimizer.learning_rate.values[1]`: the recipe refuses {"type": "cosine_decy", '
+        '"initial": 0.1}: `optimizer.learning_rate.type`: unknown learning-rate schedule `cosine_decy`. Did you mean '
+        "`cosine_decay`?"
+    )
+    assert second.startswith("search.yaml:13: `space.optimizer.learning_rate.values[2]`: ")
+    assert "}: `optimizer.learning_rate.intial`: unknown key. Did you mean `initial`?" in second
+    assert third.startswith(
+        'search.yaml:14: `space.optimizer.rle.values[0]`: the recipe refuses "sgd": `optimizer.rle`'
+    )
+    assert fourth.startswith('search.yaml:15: `space.v.values.b`: the recipe refuses "b": `model.activation.type`: ')
+
+
+def test_of_very_many_refused_values_the_first_are_told(tmp_path):
+    bad = ", ".join(f"name{number}" for number in range(5000))
+    text = LINES.replace("STRATEGY", "random") + f"  model.activation: {{type: choice, values: [relu, {bad}]}}\n"
+    *lines, last = problem_of(tmp_path, text).splitlines()
+    assert [line.split("refuses ")[1].split(":")[0] for line in lines] == [f'"name{number}"' for number in range(8)]
+    assert last == "search.yaml:9: `space.model.activation`: further values are refused too."
+
+
+@pytest.mark.parametrize(
+    ("space", "words"),
+    [
+        (
+            "space: {}",
+            "search.yaml:7: `space`: expected one parameter at least. Received: {}. A parameter is a line such",
+        ),
+        (
+            "",
+            "search.yaml:1: `space`: is missing. A parameter is a line such as `optimizer.learning_rate: {type: float",
+        ),
+        ("space:", "search.yaml:7: `space`: expected a mapping. Received: null."),
+    ],
+)
+def test_a_search_of_nothing(tmp_path, space, words):
+    text = LINES.split("space:")[0].replace("STRATEGY", "random") + f"{space}\n"
+    assert problem_of(tmp_path, text).startswith(words)
+
+
+def test_what_the_budget_or_the_command_line_sets_is_told_by_its_place(tmp_path):
+    path = write(tmp_path, RATE, budget={"epochs": 3})
+    with pytest.raises(InputError, match=r"^--data: `data.name`: expected cifar10, synthetic"):
+        plan(tuning.load_config(path), data="cifr10")
+    labels = trial_recipes(tuning.load_config(path)).labels
+    assert labels == {"training.epochs": f"{path}:{1 + path.read_text().splitlines().index('budget: {epochs: 3}')}"}
 
 
 def test_a_conditional_value_is_tried_with_its_parent(tmp_path):

@@ -4,6 +4,8 @@ import json
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -14,6 +16,7 @@ from small_searches import RATE, write
 from kerastrain import tuning
 from kerastrain._core.errors import InputError
 from kerastrain.tuning import shared_data
+from kerastrain.tuning.worker_start import starting
 
 
 def test_shared_data_are_mapped_once_and_cannot_be_written_to(tmp_path):
@@ -50,6 +53,24 @@ def test_workers_that_cannot_be(tmp_path):
         tuning.search(path, workers=0)
     with pytest.raises(InputError, match="cannot be given the function of `build`"):
         tuning.search(path, build=lambda hp: None, workers=2)
+
+
+def test_a_process_starts_deaf_to_ctrl_c_with_its_own_log_and_share_of_the_cores(tmp_path, monkeypatch, capfd):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    log = tmp_path / "logs" / "1.log"
+    program = (
+        "import os, signal, sys; os.kill(os.getpid(), signal.SIGINT); "
+        "print('threads', os.environ['OMP_NUM_THREADS'], file=sys.stderr)"
+    )
+    for _ in range(2):
+        with starting(1000, log):
+            child = subprocess.Popen([sys.executable, "-c", program])
+        assert child.wait(60) == 0
+    os.write(2, b"ours\n")
+    assert [line for line in log.read_text().splitlines() if "threads" in line] == ["threads 1"] * 2
+    assert capfd.readouterr().err == "ours\n"
+    assert "OMP_NUM_THREADS" not in os.environ
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, set())
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +114,7 @@ def test_a_trial_whose_worker_dies_three_times_has_failed(peace, tmp_path):
     trials = json.loads((out / "search.json").read_text())["trials"]
     failed = [trial for trial in trials if trial["status"] == "failed"]
     assert failed and all("its worker was killed by signal 9" in trial["message"] for trial in failed)
+    assert all((out / trial["message"].split()[-1]).is_file() for trial in failed)
     rest = [(trial["number"], trial["status"], trial["value"]) for trial in trials if trial["status"] != "failed"]
     assert rest == [row for row in expected[1] if row[0] in {number for number, _, _ in rest}]
 
@@ -108,5 +130,23 @@ def test_a_signal_stops_all_and_the_same_command_goes_on(peace, tmp_path, number
     search.process.send_signal(number)
     assert search.result()[0] == 128 + number
     assert gone(workers, 5)
+    assert Search(path, tmp_path / "out").result()[0] == 0
+    assert content(tmp_path / "out") == expected
+
+
+@pytest.mark.slow
+def test_ctrl_c_while_workers_import_is_told_once_and_without_a_traceback(peace, tmp_path):
+    path, expected = peace
+    search = Search(path, tmp_path / "out")
+    while not search.workers() and not search.ended():
+        time.sleep(0.05)
+    time.sleep(0.5)
+    os.killpg(search.process.pid, signal.SIGINT)  # As a terminal does: to all that are in it.
+    code, _, err = search.result()
+    assert code == 130
+    assert "Traceback" not in err and "KeyboardInterrupt" not in err and "oneDNN" not in err
+    assert err.count("Stopped by SIGINT; the same command goes on.") == 1
+    logs = "".join(log.read_text() for log in (tmp_path / "out" / "worker_logs").iterdir())
+    assert "Traceback" not in logs
     assert Search(path, tmp_path / "out").result()[0] == 0
     assert content(tmp_path / "out") == expected
