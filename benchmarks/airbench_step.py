@@ -4,8 +4,8 @@
 
 The same network (2M parameters), loss, Nesterov momentum and batch for all, each compiled as it comes, `train_on_batch`
 without metrics. Stock is Keras's BatchNormalization, `keras.activations.gelu` and `keras.optimizers.SGD`. kerastrain is
-the recipe `cifar_speedrun`, its optimizer with groups and averaging included, in float32 and in bfloat16. `convolutions`
-is the network without normalization and activation in bfloat16: the floor on this machine.
+the recipe `cifar_speedrun`, its optimizer with groups and averaging included, in float32 and in bfloat16.
+`convolutions` is the network without normalization and activation in bfloat16: the floor on this machine.
 """
 
 import argparse

@@ -3,7 +3,7 @@
     python benchmarks/run.py [NAME ...] [--quick]
 
 Each is a script of its own beside this one and writes `results/NAME.json`; `summary.py` makes the tables of it. Without
-a name all of them, in about three hours; `--quick` (less than five minutes) only shows that they run, and writes nothing.
+a name all of them, in about three hours; `--quick` (less than five minutes) shows that they run, and writes nothing.
 Long trainings have commands of their own: `speedrun.py`, `kill_run.py`, `evidence.py`, `shipped_searches.py`.
 """
 

@@ -18,6 +18,7 @@ from suite import interleaved, median_ratio, write
 STARTS: dict[str, str | None] = {
     "import keras": "import keras",
     "import kerastrain": "import kerastrain",
+    "import keras, and parts of kerastrain": "import keras; from kerastrain import callbacks, layers, optimizers",
     "kerastrain --help": None,
 }
 HELD = """
