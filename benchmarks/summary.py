@@ -6,6 +6,8 @@ import pathlib
 import re
 from typing import Any
 
+import summary_speed
+
 RESULTS = pathlib.Path(__file__).parent / "results"
 
 
@@ -20,6 +22,17 @@ def main() -> None:
         text += ["", *augmentation(json.loads((RESULTS / "augmentation.json").read_text(encoding="utf-8")))]
     if (RESULTS / "checkpoint_cost.json").exists():
         text += ["", *checkpoint_cost(json.loads((RESULTS / "checkpoint_cost.json").read_text(encoding="utf-8")))]
+    for of in (
+        summary_speed.airbench_step,
+        summary_speed.fit_overhead,
+        summary_speed.startup,
+        summary_speed.search_speed,
+        summary_speed.search_pruning,
+        summary_speed.growth,
+    ):
+        path = RESULTS / f"{of.__name__}.json"
+        if path.exists():
+            text += ["", *of(json.loads(path.read_text(encoding="utf-8")))]
     if (RESULTS / "ablation.jsonl").exists():
         text += ["", *ablation(lines_of("ablation.jsonl"))]
     text += ["", *examples(lines_of("examples.jsonl"))]

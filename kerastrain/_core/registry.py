@@ -113,7 +113,10 @@ class Registry:
                 (), f"expected the name of {self.article} {self.kind}{shorthand} or a mapping with `{self.key}`", value
             )
         if self.key not in value:
-            raise problem((self.key,), f"expected the name of {self.article} {self.kind}. Received: nothing")
+            # The slip is in the key where its value is a name that is known.
+            slips = [key for key, item in value.items() if isinstance(item, str) and item in self._entries]
+            received = f'"{slips[0]}: {value[slips[0]]}" in place of `{self.key}`' if slips else "nothing"
+            raise problem((self.key,), f"expected the name of {self.article} {self.kind}. Received: {received}")
         name = value[self.key]
         if not isinstance(name, str) or name not in self._entries:
             raise problem((self.key,), self._unknown(name).rstrip("."))

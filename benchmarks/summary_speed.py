@@ -1,0 +1,112 @@
+"""The tables of side-by-side measurements in `results/README.md`, with bars; `summary.py` puts them there."""
+
+import statistics
+from typing import Any
+
+
+def bar(value: float, whole: float, width: int = 20) -> str:
+    """A bar of full blocks, `width` long for `whole`; a longer one ends in an arrow."""
+    length = round(width * value / whole)
+    return "█" * min(max(length, 1), width) + ("▶" if length > width else "")
+
+
+def circumstances(report: dict[str, Any]) -> str:
+    """Command, commit and machine of a measurement, for the line above its table."""
+    facts = report["machine"]
+    return (
+        f"`{report['command']}`, commit {report['commit']}, {report['date']}, {facts['processor']}, {facts['cores']} "
+        f"cores ({', '.join(facts['flags'])}), load {report['load_average']}."
+    )
+
+
+def table(report: dict[str, Any], title: str, said: str, columns: str, lines: list[str]) -> list[str]:
+    rule = "|" + "---|" * (columns.count("|") - 1)
+    return [f"## {title}", "", f"{circumstances(report)} {said}", "", columns, rule, *lines]
+
+
+def airbench_step(report: dict[str, Any]) -> list[str]:
+    """One training step of the speed run's network."""
+    lines = [
+        f"| {row['contender']} | {row['wall_seconds']:.3f} | {row['cpu_seconds']:.3f} | {row['of_stock_float32']:.2f} "
+        f"| {row['of_stock_bfloat16']:.2f} | {bar(row['of_stock_float32'], 1)} |"
+        for row in report["rows"]
+    ]
+    said = f"Batches of {report['rows'][0]['batch']}, medians of interleaved rounds; ratios by rounds."
+    columns = "| contender | wall s | CPU s | of stock float32 | of stock bfloat16 | |"
+    return table(report, "One training step of the speed run's network", said, columns, lines)
+
+
+def fit_overhead(report: dict[str, Any]) -> list[str]:
+    """What `fit` costs a step."""
+    most = max(row["microseconds_a_step"] for row in report["rows"])
+    lines = [
+        f"| {row['backend']} | {row['contender']} | {row['microseconds_a_step']:.0f} "
+        f"| {row['times_less_than_compile']:.1f} | {bar(row['microseconds_a_step'], most)} |"
+        for row in report["rows"]
+    ]
+    columns = "| backend | contender | µs a step | times less | |"
+    return table(report, "What `fit` costs a step of a tiny model", "2,000 steps of 32 samples.", columns, lines)
+
+
+def startup(report: dict[str, Any]) -> list[str]:
+    """Import, `--help`, and the images in memory."""
+    lines = []
+    for row in report["rows"]:
+        if "megabytes" in row:
+            lines.append(f"| 50,000 images, {row['contender']} | {row['megabytes']:.0f} MB | {row['of_float32']:.2f} |")
+        else:
+            lines.append(f"| {row['contender']} | {row['wall_seconds']:.2f} s | {row['of_import_keras']:.2f} |")
+    said = "A process of its own each; shares of `import keras`, and of float32."
+    return table(report, "Before anything is trained", said, "| what | median | share |", lines)
+
+
+def growth(report: dict[str, Any]) -> list[str]:
+    """How cost grows."""
+    lines = [
+        f"| {row['factor']} | {row['of']} | {', '.join(map(str, row['values']))} "
+        f"| {', '.join(f'{seconds:.3g}' for seconds in row['wall_seconds'])} | {row['slope']:.2f} |"
+        for row in report["rows"]
+    ]
+    said = "The slope is that of log(seconds) over log(factor): 1 is proportional, 0 is no growth."
+    columns = "| factor | seconds of | values | seconds | slope |"
+    return table(report, "How cost grows", said, columns, lines)
+
+
+def search_speed(report: dict[str, Any]) -> list[str]:
+    """Trials an hour."""
+    lines = []
+    for row in report["rows"]:
+        most = max(facts["trials_per_hour"] for facts in row["contenders"].values())
+        for name, facts in row["contenders"].items():
+            ratio = row["times_as_many_trials_an_hour"].get(name)
+            lines.append(
+                f"| {row['structures']} | {name} | {facts['trials_per_hour']:,.0f} | {facts['cpu_seconds']:.1f} "
+                f"| {f'{ratio:.2f}' if ratio else ''} | {bar(facts['trials_per_hour'], most)} |"
+            )
+    said = (
+        f"{report['rows'][0]['trials']} trials of 3 epochs, {report['rows'][0]['rounds']} interleaved rounds; bare "
+        "keras-tuner once as its guide has it, once with `steps_per_execution`; kerastrain without and with re-use of "
+        "compiled models, scores the same bit for bit."
+    )
+    columns = "| structures | contender | trials an hour | CPU s | kerastrain does times as many | |"
+    return table(report, "Trials an hour beside bare keras-tuner, nothing pruned", said, columns, lines)
+
+
+def search_pruning(report: dict[str, Any]) -> list[str]:
+    """What early killing saves and costs."""
+    rows, lines = report["rows"], []
+    for name in rows[0]["pruners"]:
+        facts = [row["pruners"][name] for row in rows]
+        cells = [
+            ", ".join(str(fact[key]) for fact in facts)
+            for key in ("share_of_the_epochs", "completed", "true_rank_of_the_chosen", "rank_of_the_true_best")
+        ]
+        speed = statistics.median(fact["times_as_many_trials_an_hour"] for fact in facts)
+        lines.append(f"| {name} | {speed:.2f} | {' | '.join(cells)} |")
+    seeds = ", ".join(str(row["seed"]) for row in rows)
+    said = (
+        f"{rows[0]['trials']} trials of {rows[0]['epochs']} epochs, seeds {seeds}; "
+        "a number a seed. The true rank is that of the same trial where nothing is pruned."
+    )
+    columns = "| pruner | trials an hour, times | share of epochs | completed | true rank of the chosen | true best |"
+    return table(report, "What pruning saves, and what it costs", said, columns, lines)
