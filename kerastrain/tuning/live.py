@@ -1,6 +1,7 @@
 """What a search tells while it runs: on a terminal a table that moves, in a log file one line a trial."""
 
 import contextlib
+import itertools
 import json
 import statistics
 import time
@@ -33,12 +34,18 @@ class LiveSearch:
         console: where to show it.
         earlier: trials that ended in earlier processes.
         deadline: `time.monotonic()` after which no trial starts; None for none.
+        workers: trials at a time.
     """
 
     def __init__(
-        self, plan: Plan, console: Console, earlier: Sequence[TrialRecord] = (), deadline: float | None = None
+        self,
+        plan: Plan,
+        console: Console,
+        earlier: Sequence[TrialRecord] = (),
+        deadline: float | None = None,
+        workers: int = 1,
     ) -> None:
-        self.plan, self.console, self.deadline = plan, console, deadline
+        self.plan, self.console, self.deadline, self.workers = plan, console, deadline, workers
         self.records = list(earlier)
         self._curves: dict[int, dict[int, float]] = {}  # Of running trials: epoch -> value.
         self._epochs: dict[int, int] = {}
@@ -110,10 +117,10 @@ class LiveSearch:
         return Group(table, *foot)
 
     def _running(self) -> list[int]:
-        if self._curves:
-            return sorted(self._curves)
-        following = max((record.number for record in self.records), default=0) + 1
-        return [following] if following <= len(self.plan.trials) else []
+        # Trials are handed out in order, and told of only when they have an epoch.
+        ended = {record.number for record in self.records}
+        waiting = (n for n in range(1, len(self.plan.trials) + 1) if n not in ended and n not in self._curves)
+        return sorted([*self._curves, *itertools.islice(waiting, max(0, self.workers - len(self._curves)))])
 
     def _add(self, table: Table, record: TrialRecord, *, best: bool) -> None:
         metric = self.plan.config.objective.metric
@@ -145,7 +152,7 @@ class LiveSearch:
         for status in dict.fromkeys(record.status for record in self.records):
             if status != COMPLETED:
                 parts.append(f"{sum(record.status == status for record in self.records)} {status}")
-        left = remaining([record.seconds for record in self.records], total - done)
+        left = remaining([record.seconds for record in self.records], (total - done) / self.workers)
         if left is not None and done < total:
             parts.append(f"about {duration(left)} left")
         epochs = getattr(self.plan.config.budget, "total_epochs", None)
@@ -160,7 +167,7 @@ class LiveSearch:
         return " ".join(f"{self._names[path]}={brief(value)}" for path, value in chosen.items() if path in self._names)
 
 
-def remaining(seconds: Sequence[float], trials: int) -> float | None:
+def remaining(seconds: Sequence[float], trials: float) -> float | None:
     """How long `trials` more will take, by the median of those that ended; None where none has.
 
     Example:

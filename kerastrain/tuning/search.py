@@ -185,7 +185,7 @@ class _Run:
         self.start = time.monotonic() - (0.0 if earlier is None else earlier.seconds)
         seconds = made.config.budget.wall_clock_seconds
         self.deadline = None if seconds is None else self.start + seconds
-        self.live = LiveSearch(made, console, self.records, self.deadline)
+        self.live = LiveSearch(made, console, self.records, self.deadline, workers)
 
     def result(self) -> SearchResult:
         """Run them, write what there is after each, and at the end what ended it."""

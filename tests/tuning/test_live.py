@@ -64,6 +64,16 @@ def test_before_its_first_epoch_the_next_trial_is_shown_and_after_the_last_none(
     assert "30 of 30 trials" in text
 
 
+def test_two_workers_have_two_trials_at_a_time_and_take_half_the_time(made):
+    live = LiveSearch(made, console_of(), workers=2)
+    assert [line.split()[1] for line in shown_by(live).splitlines() if line.strip().startswith(">")] == ["1", "2"]
+    live.ended(trial(made, 2, [4.0, 3.5]))
+    live.on_epoch(3, {"epoch": 0, "val_loss": 3.0})
+    assert [line.split()[1] for line in shown_by(live).splitlines() if line.strip().startswith(">")] == ["1", "3"]
+    # It took 2 s, and 29 are left.
+    assert "about 29 s left" in shown_by(live)
+
+
 def test_a_low_terminal_keeps_the_last_trials(made):
     live = LiveSearch(made, console_of(height=14), [trial(made, number, [1.0]) for number in range(1, 21)])
     console = console_of(height=14)
