@@ -101,16 +101,18 @@ def choose_jit(asked: Any) -> tuple[bool, str]:
     return False, "jit off: TensorFlow without XLA is faster on this device"
 
 
-def multiply_adds(model: keras.Model) -> int:
-    """Multiply-adds of one sample's forward pass through the dense and convolution kernels."""
-    total = 0
+def multiply_adds(model: keras.Model) -> float:
+    """Multiply-adds of one sample's forward pass through the dense and convolution kernels; NaN where the size of an
+    image is open."""
+    total = 0.0
     for layer in model.layers:
         if isinstance(layer, keras.Model):
             total += multiply_adds(layer)
         elif isinstance(layer, keras.layers.Dense):
             total += math.prod(layer.kernel.shape)
         elif isinstance(layer, keras.layers.Conv2D):
-            total += math.prod(layer.kernel.shape) * math.prod(layer.output.shape[1:3])
+            size = [math.nan if length is None else length for length in layer.output.shape[1:3]]
+            total += math.prod(layer.kernel.shape) * math.prod(size)
     return total
 
 
@@ -129,6 +131,8 @@ def _steps_per_execution(
     speed = _MULTIPLY_ADDS_PER_SECOND * (_ACCELERATOR_FACTOR if device is not None else machine.facts()["cores"])
     # Backward costs about twice forward.
     seconds = 3 * multiply_adds(model) * batch_size / speed
+    if math.isnan(seconds):
+        return 1, "steps_per_execution 1: the size of an image is not known"
     chosen = max(1, min(_MAX_STEPS, steps, int(_TARGET_SECONDS / max(seconds, 1e-9))))
     return chosen, f"steps_per_execution {chosen}: about {_milliseconds(seconds)} of arithmetic a step"
 

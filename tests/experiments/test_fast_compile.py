@@ -78,3 +78,10 @@ def test_wrong_arguments(arguments, message):
 def test_a_model_without_weights_yet():
     with pytest.raises(InputError, match="must be a built Keras model"):
         kerastrain.fast_compile(keras.Sequential([keras.layers.Dense(1)]), "sgd", "mse")
+
+
+def test_a_model_for_images_of_any_size():
+    layers = [keras.Input((None, None, 3)), keras.layers.Conv2D(2, 3), keras.layers.GlobalMaxPooling2D()]
+    execution = kerastrain.fast_compile(keras.Sequential(layers), "sgd", "mse", verbose=False)
+    assert execution.steps_per_execution == 1
+    assert any("not known" in reason or "eagerly" in reason for reason in execution.reasons)
