@@ -2,7 +2,7 @@
 a backend runs. What came of it is written to a file of arrays.
 
     python distributed_training.py jax-devices FOLDER            one device, and two of one process
-    python distributed_training.py jax-process FOLDER RANK PORT  one of two processes: whole, and one that is killed
+    python distributed_training.py jax-process FOLDER RANK PORT  one of two processes: a whole one; one that is killed
     python distributed_training.py jax-resume FOLDER RANK PORT   the same: the killed one goes on
     python distributed_training.py mirrored FOLDER               one device, and two replicas of TensorFlow
 """
@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import pathlib
+import signal
 import sys
 
 WHAT, FOLDER = sys.argv[1], pathlib.Path(sys.argv[2])
@@ -21,20 +22,20 @@ if WHAT == "jax-devices":
 import keras  # noqa: E402
 import numpy as np  # noqa: E402
 
-SAMPLES, BATCH, BOUND, KILLED_BEHIND = 36, 8, 0.1, 8  # The last batch has 4; the fifth of 5 steps ends an epoch.
+SAMPLES, BATCH, BOUND, KILLED_BEHIND = 36, 8, 0.1, 8  # Five batches to an epoch, the last of 4.
 
 
 class KilledError(Exception):
     """The end of a training, where the process has to go on."""
 
 
-def trained(folder, *, killed=None, synchronized=False):
+def trained(folder, *, killed=None, behind=KILLED_BEHIND, synchronized=False):
     """The arrays that two trainings must share."""
     from kerastrain import callbacks, optimizers
     from kerastrain.datasets import Batches
 
     class Killed(callbacks.StatefulCallback):
-        left = KILLED_BEHIND
+        left = behind
 
         def on_train_batch_end(self, batch, logs=None):
             self.left -= 1
@@ -112,6 +113,11 @@ def joined():
 def jax_process():
     rank = joined()
     written(f"process {rank}", trained(FOLDER / "processes")[0])
+    terminated = None if rank == 0 else lambda: os.kill(os.getpid(), signal.SIGTERM)
+    try:
+        trained(FOLDER / "killed", killed=terminated, behind=1)
+    except SystemExit as stopped:  # Both, behind the second step, when they have asked one another.
+        assert stopped.code == 143
     trained(FOLDER / "killed", killed=lambda: os._exit(9))
 
 
@@ -151,16 +157,14 @@ def mirrored():
     written("one", trained(FOLDER / "one")[0])
     with replicas():
         written("replicas", trained(FOLDER / "replicas", synchronized=True)[0])
-    for synchronized in (True, False):
-        with replicas():
-            if not synchronized:
-                written("apart", trained(FOLDER / "apart")[0])
-            folder = FOLDER / f"killed {synchronized}"
-            with contextlib.suppress(KilledError):
-                trained(folder, killed=killed, synchronized=synchronized)
-            arrays, resumed_from = trained(folder, synchronized=synchronized)
-            assert resumed_from is not None
-            written("resumed" if synchronized else "resumed apart", arrays)
+    with replicas():
+        written("apart", trained(FOLDER / "apart")[0])
+    with replicas(), contextlib.suppress(KilledError):
+        trained(FOLDER / "killed", killed=killed)
+    with replicas():
+        arrays, resumed_from = trained(FOLDER / "killed")
+    assert resumed_from is not None
+    written("resumed", arrays)
     said = {}
     with replicas():
         model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
