@@ -5,6 +5,8 @@ from typing import Any
 
 import keras
 
+from kerastrain._core import replicas
+
 
 def _nothing() -> None:
     return None
@@ -19,7 +21,7 @@ def conditional(
     in a scope of its own and hands back the values of `variables`, so every variable a branch may assign must be named.
     """
     if keras.backend.backend() != "jax":
-        keras.ops.cond(predicate, then, otherwise)
+        replicas.conditional(predicate, then, otherwise)
         return
 
     def branch(function: Callable[[], None]) -> Callable[[], list[Any]]:

@@ -9,6 +9,8 @@ import keras
 import numpy as np
 from keras import tree
 
+from kerastrain._core import replicas
+
 
 def callback_list_of(callback: keras.callbacks.Callback) -> keras.callbacks.CallbackList | None:
     """The list that is calling `callback` just now; None where it is called by hand.
@@ -82,6 +84,13 @@ def validation_of_fit() -> dict[str, Any] | None:
     }
 
 
+def replicas_of_fit() -> int:
+    """Among how many replicas the running `fit` divides a batch: those of the `tf.distribute` strategy under which its
+    model was made; 1 where there is none."""
+    strategy = getattr((_names_in_fit() or {}).get("self"), "distribute_strategy", None)
+    return 1 if strategy is None else int(strategy.num_replicas_in_sync)
+
+
 def forget_what_was_read_ahead() -> None:
     """Drop the batches that workers have read beyond the end of an epoch, or behind a first look at the data: Keras
     would give them to the next epoch. Called by a PyDataset's `on_epoch_end`, when the workers have stopped."""
@@ -147,6 +156,13 @@ def value_within_step(model: keras.Model, variable: keras.Variable) -> np.ndarra
     return np.array(keras.ops.convert_to_numpy(variable))
 
 
+def build_optimizer(model: keras.Model) -> None:
+    """Make the state of the model's optimizer now, one time; a `fit` would in its first step."""
+    if not model.optimizer.built:
+        with replicas.scope_of(model):
+            model.optimizer.build(model.trainable_variables)
+
+
 def loss_tracker(model: keras.Model) -> Any:
     """The metric that is logged as `loss`, with its sum in `total` and the weights of it in `count`; None where the
     model has none."""
@@ -161,6 +177,7 @@ def built_metrics(model: keras.Model, batch: Any) -> list[keras.Variable]:
         model: compiled.
         batch: what a data set gives for one: `(x, y)` or `(x, y, sample_weight)`.
     """
-    model._symbolic_build(data_batch=tree.map_structure(keras.ops.convert_to_tensor, batch))
+    with replicas.scope_of(model):
+        model._symbolic_build(data_batch=tree.map_structure(keras.ops.convert_to_tensor, batch))
     variables: list[keras.Variable] = model.metrics_variables
     return variables

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from kerastrain import layers, optimizers
-from kerastrain._core import atomic_files
+from kerastrain._core import processes
 from kerastrain._core.checks import whole_number
 from kerastrain._core.errors import InputError
 from kerastrain.callbacks.stateful_callback import StatefulCallback
@@ -130,7 +130,7 @@ class AveragedWeights(StatefulCallback):
         target = pathlib.Path(path)
         if target.suffix != ".keras":
             raise InputError(f"`path` must end with .keras. Received: path={str(path)!r}.")
-        with self.averaged() as model, atomic_files.replacing(target) as temporary:
+        with self.averaged() as model, processes.replacing(target) as temporary:
             model.save(temporary)
 
 

@@ -7,7 +7,7 @@ import pathlib
 from typing import Any, Literal
 
 from kerastrain import optimizers
-from kerastrain._core import atomic_files
+from kerastrain._core import processes
 from kerastrain._core.checks import boolean, choice, place_for_file
 from kerastrain._core.errors import InputError
 from kerastrain.callbacks.monitor import Monitor
@@ -92,8 +92,8 @@ class BestModel(StatefulCallback):
             return
         begun = self.averaged and optimizers.has_averaged_weights(self.model)
         weights = optimizers.averaged_weights(self.model) if begun else contextlib.nullcontext()
-        with weights, atomic_files.replacing(self.path) as temporary:
+        with weights, processes.replacing(self.path) as temporary:
             self.model.save(temporary)
         self.best, self.best_epoch = value, epoch
-        if self.verbose:
+        if self.verbose and processes.is_first():
             print(f"Epoch {epoch + 1}: {self.monitor.name} {value:.5g} is the best so far; saved as {self.path}.")

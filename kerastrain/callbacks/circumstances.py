@@ -3,7 +3,7 @@
 import os
 from typing import Any
 
-from kerastrain._core import machine
+from kerastrain._core import keras_training, machine, processes
 
 _THREADS = (
     "OMP_NUM_THREADS",
@@ -22,5 +22,15 @@ def circumstances() -> dict[str, Any]:
     return {
         "versions": machine.versions(),
         "machine": {name: facts[name] for name in ("processor", "flags", "cores")},
+        **_distribution(),
         "threads": {name: value for name in _THREADS if (value := os.environ.get(name)) is not None},
     }
+
+
+def _distribution() -> dict[str, Any]:
+    """Among how many devices and processes the running `fit` is distributed; nothing where it is not."""
+    found = processes.distribution()
+    if found is not None:
+        return {"distribution": {"devices": int(found.device_mesh.devices.size), "processes": processes.count()}}
+    replicas = keras_training.replicas_of_fit()
+    return {"distribution": {"devices": replicas}} if replicas > 1 else {}

@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from kerastrain._core import atomic_files, keras_training
+from kerastrain._core import atomic_files, keras_training, processes
 from kerastrain._core.checks import number, place_for_file, whole_number
 from kerastrain._core.errors import InputError, WorkFailedError
 from kerastrain._core.training_state import optimizer_of
@@ -158,7 +158,7 @@ class DivergenceGuard(StatefulCallback, order.Surrounding):
             raise InputError("`loss_factor` needs a model that has its loss from `compile`.")
         self._others = self.surround()
         self._check_others()
-        if self.path is not None:
+        if self.path is not None and processes.is_first():
             # An earlier training's; a resume writes it again.
             place_for_file("path", self.path).unlink(missing_ok=True)
 
@@ -177,8 +177,7 @@ class DivergenceGuard(StatefulCallback, order.Surrounding):
     def begin_step(self) -> None:
         """The first step of an epoch finds the first good state."""
         if self.good is None:
-            if not self._watched.optimizer.built:
-                self._watched.optimizer.build(self._watched.trainable_variables)
+            keras_training.build_optimizer(self._watched)
             fault = self._look()
             if fault is not None:
                 raise WorkFailedError(
@@ -320,7 +319,7 @@ class DivergenceGuard(StatefulCallback, order.Surrounding):
         return None if hasattr(optimizer, "optimizers") else movable_rate.rate(optimizer)
 
     def _write(self) -> None:
-        if self.path is None:
+        if self.path is None or not processes.is_first():
             return
         try:
             atomic_files.write_text(self.path, "".join(f"{json.dumps(event)}\n" for event in self.events))

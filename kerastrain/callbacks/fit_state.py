@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerastrain._core import keras_training, random_state
+from kerastrain._core import keras_training, random_state, replicas
 from kerastrain._core.errors import RefusedError
 from kerastrain._core.names import unnumbered
 from kerastrain._core.training_state import copied, put_back, training_variables
@@ -23,9 +23,12 @@ def captured(model: keras.Model, callbacks: Sequence[keras.callbacks.Callback], 
     """
     keras_training.synced(model)
     variables = training_variables(model)
+    metrics = model.metrics_variables if within_epoch else []
     return {
         "variables": [[variable.path, value] for variable, value in zip(variables, copied(variables), strict=True)],
-        "metrics": copied(model.metrics_variables) if within_epoch else None,
+        "metrics": copied(metrics) if within_epoch else None,
+        **_copies("variables", variables),
+        **_copies("metrics", metrics),
         "callbacks": [[type(one).__name__, state] for one, state in _remembering(callbacks)],
         "random": random_state.captured(),
     }
@@ -56,6 +59,7 @@ def restore_model(model: keras.Model, state: Any) -> None:
             f"the checkpoint has {len(there)} variables and the model with its optimizer {len(own)}. {what}".strip()
         )
     put_back(variables, [value for _, value in saved])
+    _set_copies("variables", variables, state)
 
 
 def restore_metrics(variables: Sequence[keras.Variable], state: Any) -> None:
@@ -65,6 +69,7 @@ def restore_metrics(variables: Sequence[keras.Variable], state: Any) -> None:
             f"the checkpoint has {len(state['metrics'])} metric variables, and the model {len(variables)}."
         )
     put_back(variables, state["metrics"])
+    _set_copies("metrics", variables, state)
 
 
 def restore_callbacks(callbacks: Sequence[keras.callbacks.Callback], state: Any) -> None:
@@ -82,6 +87,18 @@ def restore_callbacks(callbacks: Sequence[keras.callbacks.Callback], state: Any)
         )
     for callback, (_, remembered) in zip(own, state["callbacks"], strict=True):
         keras_states.load_state(callback, remembered)
+
+
+def _copies(name: str, variables: Sequence[keras.Variable]) -> dict[str, Any]:
+    """What the replicas of a `tf.distribute` strategy have copies of that differ, by the variable's place."""
+    found = [[place, replicas.copies_of(variable)] for place, variable in enumerate(variables)]
+    found = [pair for pair in found if pair[1] is not None]
+    return {f"{name}_of_replicas": found} if found else {}
+
+
+def _set_copies(name: str, variables: Sequence[keras.Variable], state: Any) -> None:
+    for place, values in state.get(f"{name}_of_replicas", ()):
+        replicas.set_copies(variables[place], values)
 
 
 def _remembering(

@@ -6,7 +6,7 @@ import threading
 
 import keras
 
-from kerastrain._core import folder_lock, keras_training
+from kerastrain._core import folder_lock, keras_training, processes
 from kerastrain._core.interruption import Interruption
 
 
@@ -38,13 +38,31 @@ class OpenTraining:
         self._thread = threading.get_ident()
         self._called_by_fit = keras_training.callback_list_of(self.callback) is not None
         self._held.callback(keras_training.start_at_epoch, self.callback.model, None)
-        remedy = "Two trainings need two folders, or wait for the other."
-        self._held.enter_context(folder_lock.locked(folder, argument="folder", remedy=remedy))
+        if processes.is_first():
+            remedy = "Two trainings need two folders, or wait for the other."
+            self._held.enter_context(folder_lock.locked(folder, argument="folder", remedy=remedy))
 
     def listen(self) -> None:
         """Note the signals from now on."""
         self.interruption = Interruption()
         self._held.enter_context(self.interruption.listening())
+
+    def agreed(self, due: bool, *, at_once: bool = False) -> tuple[str | None, bool]:
+        """The name of the signal that has come, or None, and whether to save.
+
+        Of several processes, which must all do the same, it is any one's signal, and the first one's `due`.
+
+        Args:
+            due: what this process would do.
+            at_once: whether the processes come here so often that they do not ask one another.
+        """
+        name = self.interruption.name
+        if processes.count() == 1:
+            return name, due
+        if at_once:
+            return None, False
+        answers = processes.exchanged([name, due])
+        return next((one for one, _ in answers if one is not None), None), answers[0][1]
 
     def close(self) -> None:
         """Let go of everything."""

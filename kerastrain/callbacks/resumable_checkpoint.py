@@ -9,7 +9,7 @@ from typing import Any, Literal
 import keras
 import numpy as np
 
-from kerastrain._core import folder_lock, keras_training, random_state
+from kerastrain._core import folder_lock, keras_training, processes, random_state
 from kerastrain._core.checkpoint_store import CheckpointStore, place_of
 from kerastrain._core.checks import choice, whole_number
 from kerastrain._core.errors import RefusedError, WorkFailedError
@@ -37,6 +37,10 @@ class ResumableCheckpoint(order.Surrounding):
     It finds the callbacks beside it by itself, and runs after them wherever it stands in the list. A callback of your
     own keeps its state when it has `state_dict` and `load_state_dict` (see `StatefulCallback`); of one without them,
     what it remembers is lost, and that is said.
+
+    Under `keras.distribution` with several processes give it to all of them, with a folder that all can read: the first
+    writes, and all go on from the same checkpoint. They look at signals and at `every_minutes` after every
+    `every_steps` steps, or at the end of an epoch.
 
     Bit-identity holds for one machine type, one set of library versions and one number of threads, which every
     checkpoint notes; a difference is told on resume. `keras.utils.set_random_seed` makes the beginning repeatable.
@@ -143,23 +147,18 @@ class ResumableCheckpoint(order.Surrounding):
         # Before the others begin, and with it open their files anew: a training that is refused changes nothing.
         self._begun = False
         try:
-            self._begin()
-            self._surround()
-            resumable_checks.check_fitted(self.data)
-            if not self.model.optimizer.built:
-                self.model.optimizer.build(self.model.trainable_variables)
-            self._identity = {
-                **training_identity(
-                    self.described or self.model,
-                    self.data,
-                    self.params.get("steps"),
-                    keras_training.validation_of_fit(),
-                    self._others,
-                ),
-                "yours": self.identity,
-            }
-            self._batch = self.data[0] if self.data is not None else None
-            found = resuming.newest(self.store, self.params["epochs"], self.announce)
+            with processes.together():
+                resumable_checks.check_distribution(self.model)
+                self._begin()
+                self._surround()
+                resumable_checks.check_fitted(self.data)
+            keras_training.build_optimizer(self.model)
+            with processes.together():
+                self._identity = self._described()
+                self._batch = self.data[0] if self.data is not None else None
+                found = resuming.newest_for_all(self.store, self.params["epochs"], self._tell)
+                if found is not None and processes.is_first():
+                    resuming.check(found, self.folder, self._identity, self.params["epochs"])
             if found is not None:
                 self._resume(found)
         except BaseException:
@@ -170,6 +169,20 @@ class ResumableCheckpoint(order.Surrounding):
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         if not self._begun or keras_training.callback_list_of(self) is None:  # It is called by hand.
             self.begin_training()
+
+    def _described(self) -> dict[str, Any]:
+        described = training_identity(
+            self.described or self.model,
+            self.data,
+            self.params.get("steps"),
+            keras_training.validation_of_fit(),
+            self._others,
+        )
+        return {**described, "yours": self.identity}
+
+    def _tell(self, line: str) -> None:
+        if processes.is_first():
+            self.announce(line)
 
     def _begin(self) -> None:
         self._pending: resuming.Found | None = None
@@ -183,11 +196,12 @@ class ResumableCheckpoint(order.Surrounding):
         self.times.saved()
         try:
             self._open.begin(self.store.folder)
-            self.store.clear_leftovers()
+            if processes.is_first():
+                self.store.clear_leftovers()
         except folder_lock.UnusableFolderError as error:
             if self.on_failure == "fail":
                 raise
-            self.announce(f"{error} Training goes on without checkpoints.")
+            self._tell(f"{error} Training goes on without checkpoints.")
         self._open.listen()
 
     def _surround(self) -> None:
@@ -196,11 +210,10 @@ class ResumableCheckpoint(order.Surrounding):
         self._others = self.surround()
         resume_too = (ResumableCheckpoint, keras.callbacks.BackupAndRestore)
         for line in resumable_checks.check_beside(self, resume_too, self._others):
-            self.announce(line)
+            self._tell(line)
 
     def _resume(self, found: resuming.Found) -> None:
         about, epochs = found.about, self.params["epochs"]
-        resuming.check(found, self.folder, self._identity, epochs)
         try:
             fit_state.restore_model(self.model, found.state)
         except RefusedError as error:
@@ -229,7 +242,7 @@ class ResumableCheckpoint(order.Surrounding):
         else:
             self._generators = state["random"]
         for line in resuming.lines(found, self.folder, self.params["epochs"], with_data=self.data is not None):
-            self.announce(line)
+            self._tell(line)
 
     # Within `fit`.
 
@@ -260,13 +273,13 @@ class ResumableCheckpoint(order.Surrounding):
         executed = min(self._watched.steps_per_execution, (self.params.get("steps") or sys.maxsize) - self._step)
         self._step += executed
         self.times.count(executed)
-        signal_name = self._open.interruption.name
         if self._watched.stop_training and not math.isfinite(float((logs or {}).get("loss", 0.0))):
             # What has ended it, such as TerminateOnNaN, does not say so; an end of this kind is none.
             self._failed = any(isinstance(one, keras.callbacks.TerminateOnNaN) for one in self._others)
         if self._step == self.params.get("steps") or self._watched.stop_training:
             return  # The next boundary is the epoch's end, behind its validation.
-        if self.data is not None and (signal_name is not None or self.times.due_within_epoch()):
+        signal_name, due = self._open.agreed(self.times.due_within_epoch(), at_once=not self.times.due_by_steps())
+        if self.data is not None and (signal_name is not None or due):
             self._save(self._epoch, self._step)
         if signal_name is not None:
             self._stop(signal_name)
@@ -279,8 +292,8 @@ class ResumableCheckpoint(order.Surrounding):
         if self.stopped is not None or self._failed:
             return
         self._last_logs = {name: _json_number(value) for name, value in (logs or {}).items() if np.size(value) == 1}
-        signal_name = self._open.interruption.name
-        if signal_name is not None or self.times.due_behind(epoch + 1):
+        signal_name, due = self._open.agreed(self.times.due_behind(epoch + 1))
+        if signal_name is not None or due:
             self._save(epoch + 1, 0, logs)
         self._epoch, self._step = epoch + 1, 0
         if signal_name is not None:
@@ -292,7 +305,7 @@ class ResumableCheckpoint(order.Surrounding):
             if self.data is not None:
                 self.data.start(self._epoch)
             if self._failed:
-                self.announce(
+                self._tell(
                     f"{self.folder}: TerminateOnNaN has ended the training in epoch {self._epoch + 1}, so it is not "
                     "finished; the same command goes on from the last checkpoint."
                 )
@@ -310,7 +323,7 @@ class ResumableCheckpoint(order.Surrounding):
         broken = fit_state.not_finite(state)
         if broken is not None:
             self.finished = False
-            self.announce(f"{self.store.folder}: not saved, since `{broken}` is not finite. Those before it are kept.")
+            self._tell(f"{self.store.folder}: not saved, since `{broken}` is not finite. Those before it are kept.")
             return
         about = {
             "epoch": epoch,
@@ -324,16 +337,21 @@ class ResumableCheckpoint(order.Surrounding):
             "logs": self._last_logs,
             "circumstances": circumstances(),
         }
+        with processes.together():
+            if processes.is_first():
+                self._write(state, about)
+        self.times.saved()
+
+    def _write(self, state: Any, about: dict[str, Any]) -> None:
         try:
-            self.store.save(state, about, spare=1 if finished else 0)
+            self.store.save(state, about, spare=1 if about["finished"] else 0)
         except OSError as error:
-            place = place_of(epoch, step)
+            place = place_of(about["epoch"], about["step"])
             message = f"{self.store.folder}: the checkpoint {place} cannot be written ({error.strerror or error})."
             if self.on_failure == "fail":
                 self._open.close()
                 raise WorkFailedError(f"{message} Those before it are kept; the same command continues.") from None
-            self.announce(f"{message} Those before it are kept, and training goes on.")
-        self.times.saved()
+            self._tell(f"{message} Those before it are kept, and training goes on.")
 
     def _score(self, logs: dict[str, Any]) -> float | None:
         value = self.monitor.read(logs, self.model)
@@ -344,7 +362,7 @@ class ResumableCheckpoint(order.Surrounding):
     def _stop(self, name: str) -> None:
         self.stopped = name
         place = "the last checkpoint" if self.data is None and self._step else "here"
-        self.announce(f"{self.folder}: stopped by {name}; the same command continues from {place}.")
+        self._tell(f"{self.folder}: stopped by {name}; the same command continues from {place}.")
         if self.on_signal == "exit":
             self._open.close()
             raise SystemExit(EXIT_CODES[name])

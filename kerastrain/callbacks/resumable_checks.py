@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from kerastrain._core import keras_training
+from kerastrain._core import keras_training, processes, replicas
 from kerastrain._core.errors import InputError
 from kerastrain.callbacks import keras_states
 
@@ -62,6 +62,17 @@ def check_beside(
         f"Not in the checkpoints: what {', '.join(unknown)} remembers. Give it `state_dict()` and "
         "`load_state_dict(state)`, see kerastrain.callbacks.StatefulCallback."
     ]
+
+
+def check_distribution(model: keras.Model) -> None:
+    """Raise InputError where the state of a training cannot be told: under a strategy that does not train, or where
+    each of several processes has a part of the variables."""
+    replicas.check_strategy(model)
+    if processes.count() > 1 and not isinstance(processes.distribution(), keras.distribution.DataParallel):
+        raise InputError(
+            "Checkpoints of several processes need keras.distribution.DataParallel, under which each has all "
+            f"variables. Received: {type(processes.distribution()).__name__}. Use keras.callbacks.OrbaxCheckpoint."
+        )
 
 
 def check_fitted(data: Any) -> None:

@@ -4,9 +4,11 @@ import pathlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from kerastrain._core import checkpoint_files, processes
+from kerastrain._core.checkpoint_files import DamagedError
 from kerastrain._core.checkpoint_store import CheckpointStore
 from kerastrain._core.differences import differences
-from kerastrain._core.errors import RefusedError
+from kerastrain._core.errors import RefusedError, WorkFailedError
 from kerastrain.callbacks.circumstances import circumstances
 from kerastrain.callbacks.training_identity import common_callbacks
 
@@ -38,6 +40,26 @@ def newest(store: CheckpointStore, epochs: int, announce: Callable[[str], None])
     # More epochs are wanted: on from the last one's end, before what callbacks did at the end of `fit`.
     before = store.newest_valid(announce, lambda about: not about["finished"])
     return latest if before is None else Found(*before)
+
+
+def newest_for_all(store: CheckpointStore, epochs: int, announce: Callable[[str], None]) -> Found | None:
+    """`newest`, which the first of several processes chooses and the others read.
+
+    Raises:
+        WorkFailedError: all are damaged, or a process cannot read the one that was chosen.
+    """
+    found = newest(store, epochs, announce) if processes.is_first() else None
+    name = processes.from_first(None if found is None else found.path.name)
+    if name is None or found is not None:
+        return found
+    path = store.folder / name
+    try:
+        return Found(path, *checkpoint_files.read(path))
+    except DamagedError as error:
+        raise WorkFailedError(
+            f"{path}: cannot be read here, and the first process goes on from it: {error} Give all processes the same "
+            "folder, on a disk that they share."
+        ) from None
 
 
 def check(found: Found, folder: pathlib.Path, identity: dict[str, Any], epochs: int) -> None:

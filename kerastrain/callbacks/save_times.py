@@ -41,7 +41,9 @@ class SaveTimes:
 
     def due_within_epoch(self) -> bool:
         """Whether to save by steps or by minutes."""
-        by_steps = self.every_steps is not None and self._steps >= self.every_steps
-        return by_steps or (
-            self.every_minutes is not None and time.monotonic() - self._saved_at >= 60 * self.every_minutes
-        )
+        by_minutes = self.every_minutes is not None and time.monotonic() - self._saved_at >= 60 * self.every_minutes
+        return self.due_by_steps() or by_minutes
+
+    def due_by_steps(self) -> bool:
+        """Whether to save by steps, which several processes know of one another."""
+        return self.every_steps is not None and self._steps >= self.every_steps

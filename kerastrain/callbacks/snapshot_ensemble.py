@@ -5,7 +5,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kerastrain._core import atomic_files
+from kerastrain._core import processes
 from kerastrain._core.checks import place_for_folder, whole_number
 from kerastrain._core.errors import InputError
 from kerastrain.callbacks.stateful_callback import StatefulCallback
@@ -101,7 +101,7 @@ class SnapshotEnsemble(StatefulCallback):
         trained = epoch + 1
         if not self._ends_a_cycle(trained):
             return
-        with atomic_files.replacing(self.folder / f"snapshot_{trained:04d}.keras") as path:
+        with processes.replacing(self.folder / f"snapshot_{trained:04d}.keras") as path:
             self.model.save(path)
         self.saved_after.append(trained)
 

@@ -8,6 +8,7 @@ from kerastrain._core.checks import boolean, choice, whole_number
 from kerastrain._core.described import sha256_of
 from kerastrain._core.errors import InputError
 from kerastrain._core.registry import NonNegativeInt, PositiveInt
+from kerastrain.datasets import shares
 from kerastrain.datasets.epoch_batches import EpochBatches
 from kerastrain.preprocessing import flip_mask, random_crop
 
@@ -49,6 +50,9 @@ class Batches(EpochBatches):
         image_key: in a dictionary of inputs, the one to augment.
         even: split the epoch into batches whose sizes differ by at most one, and weigh their samples so that the mean
             of the batches' gradients is the gradient of the whole set, exactly (for full-batch learning).
+        share: the part of each batch that this process trains on, `(number, count)`, numbers from 0. None (default) for
+            what `keras.distribution` says: where several processes train together, all are given the same arrays, and
+            each takes its rows of every batch of `batch_size`. `(0, 1)` where the arrays are this process's own.
 
     Raises:
         InputError: an argument out of range, no samples, or unlike numbers of them.
@@ -73,6 +77,7 @@ class Batches(EpochBatches):
         augmentation: Augmentation | None = None,
         image_key: str = "image",
         even: bool = False,
+        share: tuple[int, int] | None = None,
     ) -> None:
         super().__init__(workers=1)
         self.inputs, self.labels, self.augmentation, self.image_key = inputs, labels, augmentation, image_key
@@ -81,6 +86,7 @@ class Batches(EpochBatches):
         self.crop = whole_number("crop", crop, minimum=0)
         self.flip = choice("flip", flip, ("none", "random", "alternating"))
         self.even = boolean("even", even)
+        self.share = shares.checked_share(share)
         samples = len(labels)
         counts = {key: len(values) for key, values in inputs.items()} if self._several else {"inputs": len(inputs)}
         if samples == 0 or any(count != samples for count in counts.values()):
@@ -111,20 +117,27 @@ class Batches(EpochBatches):
     def __getitem__(self, index: int) -> tuple[Any, ...]:
         index += self.step
         chosen = self.order[self.bounds[index] : self.bounds[index + 1]]
-        images: Any = self._augmented(self._images[chosen], chosen) if self._images is not None else None
-        labels = self.labels[chosen]
+        weight = len(chosen) * self.length / len(self.labels)
+        own = shares.part_of(chosen, self.part)
+        # What mixes the samples of a batch needs all of them.
+        made = own if self.augmentation is None else chosen
+        images: Any = self._augmented(self._images[made], made) if self._images is not None else None
+        labels = self.labels[made]
         if self.augmentation is not None:
-            images, labels = self.augmentation.apply(images, labels, epoch=self.epoch, batch=index)
-        inputs = self._with_images(images, chosen)
+            mixed = self.augmentation.apply(images, labels, epoch=self.epoch, batch=index)
+            images, labels = shares.part_of(mixed, self.part)
+        inputs = self._with_images(images, own)
         if not self.weighted:
             return inputs, labels
-        weight = len(chosen) * self.length / len(self.labels)
-        return inputs, labels, np.full(len(chosen), weight, np.float32)
+        return inputs, labels, np.full(len(own), weight, np.float32)
+
+    def sizes(self) -> list[int]:
+        return [int(size) for size in np.diff(self.bounds)]
 
     def rest_of_epoch(self) -> tuple[Any, np.ndarray] | None:
         """Inputs and labels of the batches from here to the end of the epoch, in one piece; None where more than
-        `batch_size` decides about a batch: `augmentation` or `even`."""
-        if self.augmentation is not None or self.even:
+        `batch_size` decides about a batch: `augmentation`, `even` or a share."""
+        if self.augmentation is not None or self.even or self.part != shares.WHOLE:
             return None
         chosen = self.order[self.bounds[self.step] :]
         images: Any = self._augmented(self._images[chosen], chosen) if self._images is not None else None

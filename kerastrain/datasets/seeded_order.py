@@ -8,6 +8,7 @@ import numpy as np
 from kerastrain._core.checks import whole_number
 from kerastrain._core.errors import InputError
 from kerastrain._core.registry import NonNegativeInt
+from kerastrain.datasets import shares
 from kerastrain.datasets.epoch_batches import EpochBatches
 
 
@@ -24,6 +25,7 @@ class SeededOrder(EpochBatches):
         seed: of the order, a whole number >= 0.
         identity: plain data that says which data these are, such as a file's checksum; a resume with another is
             refused.
+        share: the part of each batch that this process trains on, as for `Batches`.
 
     Raises:
         InputError: no PyDataset, or one without an end.
@@ -42,7 +44,9 @@ class SeededOrder(EpochBatches):
     True
     """
 
-    def __init__(self, dataset: keras.utils.PyDataset, seed: NonNegativeInt, identity: Any = None) -> None:
+    def __init__(
+        self, dataset: keras.utils.PyDataset, seed: NonNegativeInt, identity: Any = None, share: Any = None
+    ) -> None:
         if not isinstance(dataset, keras.utils.PyDataset) or dataset.num_batches is None:
             raise InputError(f"`dataset` must be a keras.utils.PyDataset with a length. Received: {dataset!r}.")
         super().__init__(
@@ -53,6 +57,7 @@ class SeededOrder(EpochBatches):
         self.dataset = dataset
         self.seed = whole_number("seed", seed, minimum=0)
         self.named = identity
+        self.share = shares.checked_share(share)
         self.start(0)
 
     @property
@@ -60,7 +65,7 @@ class SeededOrder(EpochBatches):
         return int(self.dataset.num_batches)
 
     def __getitem__(self, index: int) -> Any:
-        return self.dataset[int(self.order[index + self.step])]
+        return shares.part_of(self.dataset[int(self.order[index + self.step])], self.part)
 
     def _draw(self, epoch: int) -> None:
         self.order = np.random.default_rng([self.seed, epoch, 0]).permutation(self.length)

@@ -6,6 +6,8 @@ from typing import Any
 import keras
 
 from kerastrain import layers, losses
+from kerastrain._core import processes, replicas
+from kerastrain._core.errors import InputError
 from kerastrain._core.keras_layers import all_layers
 from kerastrain.callbacks import StatefulCallback
 from kerastrain.datasets import Batches
@@ -48,6 +50,7 @@ def build_for_execution(
     recipe: Recipe, data: PreparedData, *, movable: bool = False, rates: bool = False
 ) -> tuple[keras.Model, Execution]:
     """The compiled model of `build`, and how it will be executed."""
+    _refuse_distribution()
     training = recipe.training
     keras.utils.set_random_seed(training.seed)
     precision = choose_precision(training.precision)
@@ -96,6 +99,15 @@ def build_for_execution(
     _check_callbacks(recipe, model, data)
     views_of(recipe, model)  # Refuses a shift that the images have no room for, before anything is trained.
     return model, execution
+
+
+def _refuse_distribution() -> None:
+    if processes.distribution() is None and replicas.strategy_of() is None:
+        return
+    raise InputError(
+        "A recipe is trained on one device. Received: a distribution over several. Train a Keras script of your own "
+        "under it, with the parts of kerastrain (docs/distribution.md)."
+    )
 
 
 def views_of(recipe: Recipe, model: keras.Model) -> keras.Model | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from kerastrain._core import accelerator, machine
+from kerastrain._core import accelerator, machine, processes, replicas
 from kerastrain._core.errors import InputError
 
 # A call into the compiled loop should take about this long: long enough to hide Keras's overhead of about a millisecond
@@ -75,16 +75,48 @@ def choose_execution(
         asked_jit: `"auto"` or a boolean.
 
     Raises:
-        InputError: several steps per execution on torch.
+        InputError: several steps per execution on torch or under `tf.distribute`, jit there, or a strategy under which
+            Keras does not train.
     """
     backend = keras.backend.backend()
     device = accelerator.device_name()
     reasons = [precision[1]]
-    per_execution, reason = _steps_per_execution(model, steps, batch_size, asked_steps, backend, device)
+    alone = _alone(model, asked_steps, asked_jit)
+    if alone is not None and asked_steps == "auto":
+        per_execution, reason = 1, f"steps_per_execution 1: {alone}"
+    else:
+        per_execution, reason = _steps_per_execution(model, steps, batch_size, asked_steps, backend, device)
     reasons.append(reason)
-    jit, reason = choose_jit(asked_jit)
+    if replicas.replicas_of(model) > 1 and asked_jit == "auto":
+        jit, reason = False, "jit off: XLA does not compile what replicas tell one another"
+    else:
+        jit, reason = choose_jit(asked_jit)
     reasons.append(reason)
     return Execution(backend, device or "cpu", precision[0], per_execution, jit, tuple(reasons))
+
+
+def _alone(model: keras.Model, asked_steps: Any, asked_jit: Any) -> str | None:
+    """Why steps are executed one by one where the training is distributed; None where it is not.
+
+    Raises:
+        InputError: something else is asked for, and Keras fails with it.
+    """
+    if processes.distribution() is not None:
+        return "under keras.distribution Keras runs the steps of an execution one by one"
+    replicas.check_strategy(model)
+    if replicas.replicas_of(model) == 1:
+        return None
+    if asked_steps not in ("auto", 1):
+        raise InputError(
+            "`steps_per_execution` must be 1 or auto under a tf.distribute strategy, where Keras fails with more. "
+            f"Received: {asked_steps}."
+        )
+    if asked_jit is True and accelerator.device_name() is None:
+        raise InputError(
+            "`jit` must be False or auto under a tf.distribute strategy on processors, where TensorFlow cannot compile "
+            "what replicas tell one another. Received: jit=True."
+        )
+    return "with more Keras fails under a tf.distribute strategy"
 
 
 def choose_jit(asked: Any) -> tuple[bool, str]:

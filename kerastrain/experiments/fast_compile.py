@@ -37,6 +37,9 @@ def fast_compile(
     make the outputs then computes in it, and all weights stay float32. The recipes of `kerastrain train` choose by the
     same rules. Callbacks are told of batches once an execution, with the number of its last one.
 
+    Where training is distributed (`keras.distribution`, `tf.distribute.MirroredStrategy`) it is one step to an
+    execution, and under a strategy no jit.
+
     Args:
         model: a built Sequential or Functional model; of another one the precision stays as it is.
         optimizer: as for `compile`.
@@ -54,7 +57,8 @@ def fast_compile(
         What was chosen: `precision`, `steps_per_execution`, `jit`, and the `reasons`.
 
     Raises:
-        InputError: the model is not built, or an argument is out of its range.
+        InputError: the model is not built, an argument is out of its range, or Keras does not train so under the
+            `tf.distribute` strategy of the model.
 
     Example:
 

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kerastrain._core import keras_optimizer
+from kerastrain._core import keras_optimizer, replicas
 from kerastrain._core.errors import InputError
 from kerastrain.optimizers.composed_optimizer import ComposedOptimizer
 from kerastrain.optimizers.lookahead_optimizer import LookaheadOptimizer
@@ -59,6 +59,7 @@ def averaged_weights(model: keras.Model) -> Iterator[keras.Model]:
     counters = _counters(optimizer)
     everything = list({id(variable): variable for variable in [*model.variables, *variables]}.values())
     kept = [np.array(keras.ops.convert_to_numpy(variable)) for variable in everything]
+    copies = [replicas.copies_of(variable) for variable in everything]
     try:
         for variable, value in zip(variables, values, strict=True):
             variable.assign(np.array(value))
@@ -66,6 +67,9 @@ def averaged_weights(model: keras.Model) -> Iterator[keras.Model]:
     finally:
         for variable, value in zip(everything, kept, strict=True):
             variable.assign(value)
+        for variable, own in zip(everything, copies, strict=True):
+            if own is not None:
+                replicas.set_copies(variable, own)
     if _counters(optimizer) != counters:
         raise RuntimeError(
             "The model was trained within `averaged_weights`. Its weights are again those of before; the optimizer's "

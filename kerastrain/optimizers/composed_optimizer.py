@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from kerastrain._core import keras_optimizer
+from kerastrain._core import keras_optimizer, replicas
 from kerastrain._core.autograph import as_written
 from kerastrain._core.checks import number
 from kerastrain._core.errors import InputError
@@ -57,8 +57,9 @@ class ComposedOptimizer(keras.optimizers.Optimizer):
     `plateau_multiplier`, scalars; accumulators and averages in the shapes of the variables; what the transforms keep.
 
     Raises:
-        InputError: what would be lost or silently wrong; the message names the replacement. At build: a pattern that
-            matches no variable, or an option set two times for one.
+        InputError: what would be lost or silently wrong; the message names the replacement. Under a `tf.distribute`
+            strategy other than MirroredStrategy. At build: a pattern that matches no variable, or an option set two
+            times for one.
 
     Example:
 
@@ -87,6 +88,7 @@ class ComposedOptimizer(keras.optimizers.Optimizer):
         name: str | None = None,
         fused: bool | None = None,
     ) -> None:
+        replicas.check_strategy()
         composed_arguments.check_rule(optimizer)
         composed_arguments.check_fused(optimizer, fused)
         composed_arguments.check_averaged(optimizer, averaging)
