@@ -17,7 +17,7 @@ def main() -> None:
     if (RESULTS / "throughput.json").exists():
         text += ["", *throughput(json.loads((RESULTS / "throughput.json").read_text(encoding="utf-8")))]
     if (RESULTS / "optimizer_cost.jsonl").exists():
-        text += ["", *optimizer_cost(lines_of("optimizer_cost.jsonl"))]
+        text += ["", *summary_speed.optimizer_cost(lines_of("optimizer_cost.jsonl"))]
     if (RESULTS / "augmentation.json").exists():
         text += ["", *augmentation(json.loads((RESULTS / "augmentation.json").read_text(encoding="utf-8")))]
     if (RESULTS / "checkpoint_cost.json").exists():
@@ -107,36 +107,6 @@ def throughput(report: dict[str, Any]) -> list[str]:
                 f"| {row['recipe']} | {name} | {facts['images_per_second']:,.0f} | {facts['cpu_seconds']:.2f} "
                 f"| {ratio:.2f} | {fastest:.2f} | {plain['cpu_seconds'] / facts['cpu_seconds']:.2f} |"
             )
-    return lines
-
-
-def optimizer_cost(rows: list[dict[str, Any]]) -> list[str]:
-    """An optimizer's step and trace, beside Keras's built-ins."""
-    first = rows[0]
-    loads = [row["load_average"] for row in rows]
-    lines = [
-        "## What an optimizer step costs: AdamW, global clip, decay exclusions, exponential average",
-        "",
-        f"`{first['command']}`, commit {first['commit']}, {first['machine']['processor']}, "
-        f"{first['machine']['cores']} cores, load {min(loads)} to {max(loads)}. `ComposedOptimizer` beside Keras's "
-        f"built-ins, {first['rounds']} interleaved rounds; a ratio below 1 is less than Keras. Step: the median over "
-        "the rounds, the ratio of the fastest, and by the medians of CPU seconds; trace: the ratio of the medians, and "
-        "of the fastest. Wall times of a step jump by half here from second to second, for both alike.",
-        "",
-        "| backend | variables | Keras, ms a step | ours | by rounds | by fastest | by CPU "
-        "| Keras, s to trace | ours | ratio | by fastest |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    for row in rows:
-        plain, ours = row["step"]["keras"], row["step"]["kerastrain"]
-        trace, fastest = row["trace_seconds"], row["fastest_trace_seconds"]
-        lines.append(
-            f"| {row['backend']} | {row['variables']} | {plain['milliseconds']:.2f} | {ours['milliseconds']:.2f} "
-            f"| {row['step_ratio']:.2f} | {ours['fastest_milliseconds'] / plain['fastest_milliseconds']:.2f} "
-            f"| {ours['cpu_milliseconds'] / plain['cpu_milliseconds']:.2f} "
-            f"| {trace['keras']:.2f} | {trace['kerastrain']:.2f} | {row['trace_ratio']:.2f} "
-            f"| {fastest['kerastrain'] / fastest['keras']:.2f} |"
-        )
     return lines
 
 
