@@ -120,10 +120,10 @@ def optimizer_cost(rows: list[dict[str, Any]]) -> list[str]:
         "## What an optimizer step costs: AdamW, global clip, decay exclusions, exponential average",
         "",
         f"`{first['command']}`, commit {first['commit']}, {first['date']}, {first['machine']['processor']}, "
-        f"{first['machine']['cores']} cores, load {min(loads)} to {max(loads)}. `ComposedOptimizer` variable by variable "
-        f"and fused, beside Keras's built-ins that do the same; {first['rounds']} interleaved rounds, ratios by rounds, "
-        "below 1 is less than Keras; in brackets that of the fastest. Trace: the first call, with what the backend "
-        "compiles in it. Half of the variables are kernels of width x width, half biases.",
+        f"{first['machine']['cores']} cores, load {min(loads)} to {max(loads)}. `ComposedOptimizer` variable by "
+        f"variable and fused, beside Keras's built-ins that do the same; {first['rounds']} rounds, ratios by "
+        "rounds, below 1 is less than Keras; in brackets that of the fastest. Trace: the first call, with what the "
+        "backend compiles in it. Half of the variables are kernels of width x width, half biases.",
         "",
         "| backend | variables | width | Keras, ms a step | apart | fused | | Keras, s to trace | apart | fused |",
         "|---|---|---|---|---|---|---|---|---|---|",

@@ -12,6 +12,7 @@ from kerastrain import experiments
 from kerastrain._core import yaml_document
 from kerastrain._core.errors import InputError, closest
 from kerastrain._core.interruption import Interruption
+from kerastrain.callbacks.training_identity import training_identity
 from kerastrain.experiments.fit import EpochRecorder
 from kerastrain.experiments.interruption import StopWhenInterrupted
 from kerastrain.tuning.batch_check import check_batches
@@ -105,6 +106,7 @@ class BuiltModels(keras_tuner.HyperModel):
         self.function = build.build if isinstance(build, keras_tuner.HyperModel) else build
         self.space = space
         self.repeat = 1
+        self.described: dict[str, Any] | None = None  # The model of the first trial, when it has been built.
         self._data, self._epochs, self._batch_size, self._seed = data, epochs, batch_size, seed
 
     # In the place of `TrialRecipes`.
@@ -204,8 +206,11 @@ class BuiltModels(keras_tuner.HyperModel):
                     f"{closest(name, asked)} It asks for: {', '.join(sorted(asked)) or 'nothing'}. Give it `when`, "
                     "if it is asked for sometimes."
                 )
+        described = training_identity(model, None, None)
         if self._data is not None:
             check_batches(model, self._data, trial.training.batch_size)
+        # Of a function nothing can be compared but what it makes.
+        self.described = {key: described[key] for key in ("model", "optimizer", "loss", "metrics")}
 
     def loaded(self, chosen: Mapping[str, Any], repeat: int, path: Any) -> keras.Model:
         """The model of `chosen`, with the weights in `path`; its classes need not be registered."""

@@ -108,6 +108,8 @@ def search(
     with folder.locked():
         earlier = folder.open(overwrite=overwrite)
         over = earlier is not None and is_over(earlier, made)
+        hypermodel, its_data = _trained(made, workers)
+        folder.use(None if its_data is None else its_data.fingerprint)
         if earlier is not None and over:
             console.print(
                 f"{folder.path}: this search is finished after {len(earlier.trials)} trials; nothing is trained. "
@@ -121,7 +123,7 @@ def search(
             result = earlier
         else:
             with without_retracing_warnings():
-                result = _Run(made, folder, console, on_trial, earlier, workers).result()
+                result = _Run(made, folder, console, on_trial, earlier, hypermodel, workers).result()
             report_at_end(folder.path, console.print)
     if result.status == "interrupted":
         console.print(f"Stopped by {result.ended_by}; the same command goes on.")
@@ -164,6 +166,18 @@ def is_over(earlier: SearchResult, made: Plan) -> bool:
     return False
 
 
+def _trained(made: Plan, workers: int) -> tuple[RecipeHyperModel | BuiltModels, Any]:
+    """What trials train, and its data."""
+    recipes, base = made.recipes, cast(experiments.Recipe, made.base)
+    if isinstance(recipes, BuiltModels):
+        return recipes, recipes.data()
+    hypermodel = RecipeHyperModel(Space(made.config.written().parameters), recipes)
+    if workers > 1:  # They are given all that any trial asks for.
+        keys = {hypermodel.data_key(cast(experiments.Recipe, recipes.fill(chosen))) for chosen in made.trials}
+        hypermodel.keeps_loaded = len(keys) > 1 or made.config.repeats > 1
+    return hypermodel, hypermodel.data(base)
+
+
 class _Run:
     """One run of the trials of a plan."""
 
@@ -174,9 +188,10 @@ class _Run:
         console: Console,
         on_trial: Callable[[TrialRecord], None] | None,
         earlier: SearchResult | None,
+        hypermodel: RecipeHyperModel | BuiltModels,
         workers: int = 1,
     ) -> None:
-        self.workers = workers
+        self.workers, self.hypermodel = workers, hypermodel
         self.plan, self.folder, self.console, self.on_trial = made, folder, console, on_trial
         self.earlier = earlier
         self.logs = TrialLogs(folder.path, made.space.parameters, made.config.objective)
@@ -189,15 +204,13 @@ class _Run:
 
     def result(self) -> SearchResult:
         """Run them, write what there is after each, and at the end what ended it."""
-        hypermodel, data = self._hypermodel()
-        self.folder.use(None if data is None else data.fingerprint)
         if self.earlier is None:
             self.folder.begin()
         else:
             self.folder.go_on()
         tuner = SearchTuner(
             self.plan.oracle(),
-            hypermodel,
+            self.hypermodel,
             objective=self.plan.config.objective,
             directory=self.folder.path,
             pruner=self.plan.pruner(),
@@ -216,27 +229,16 @@ class _Run:
         objective = self.plan.config.objective
         found = best(self.records, objective) if status == "finished" else None
         # Once, when all is chosen by the validation data.
-        test = None if found is None else self._tested(hypermodel, found)
+        test = None if found is None else self._tested(found)
         spent = self._write(status, ended_by, test)
         return SearchResult(self.folder.path, status, ended_by, objective, self.records, spent, test)
 
-    def _hypermodel(self) -> tuple[RecipeHyperModel | BuiltModels, Any]:
-        """What trials train, and its data."""
-        recipes, base = self.plan.recipes, cast(experiments.Recipe, self.plan.base)
-        if isinstance(recipes, BuiltModels):
-            return recipes, recipes.data()
-        hypermodel = RecipeHyperModel(Space(self.plan.config.written().parameters), recipes)
-        if self.workers > 1:  # They are given all that any trial asks for.
-            keys = {hypermodel.data_key(cast(experiments.Recipe, recipes.fill(chosen))) for chosen in self.plan.trials}
-            hypermodel.keeps_loaded = len(keys) > 1 or self.plan.config.repeats > 1
-        return hypermodel, hypermodel.data(base)
-
-    def _tested(self, hypermodel: RecipeHyperModel | BuiltModels, found: TrialRecord) -> dict[str, float | None] | None:
+    def _tested(self, found: TrialRecord) -> dict[str, float | None] | None:
         path = self.folder.path / BEST_MODEL
         if not path.exists():
             self.console.print(f"{path}: is missing, so the best trial is not evaluated on the test set.")
             return None
-        return test_scores(hypermodel, found, path)
+        return test_scores(self.hypermodel, found, path)
 
     def _search(self, tuner: SearchTuner) -> str:
         try:

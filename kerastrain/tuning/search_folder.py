@@ -59,6 +59,7 @@ class SearchFolder:
             return None
         summary = self._summary()
         rows = differences(_lasting(summary["identity"]), _lasting(identity(self.plan)))
+        rows += differences(*_first_models(summary, self.plan))
         if rows:
             raise RefusedError(
                 f"{self.path}: holds another search. It differs in {'; '.join(rows[:8])}. "
@@ -128,6 +129,7 @@ class SearchFolder:
             "seconds": seconds,
             "identity": identity(self.plan),
             "data": self.data,
+            "first_model": _first_model(self.plan),
             "versions": machine.versions(),
             "machine": machine.facts(),
             "command": shlex.join(sys.argv),
@@ -165,6 +167,16 @@ def _lasting(whole: dict[str, Any]) -> dict[str, Any]:
     search = {key: value for key, value in whole["search"].items() if key != "max_trials"}
     budget = {key: value for key, value in whole["budget"].items() if key not in ("wall_clock", "total_epochs")}
     return {**{key: value for key, value in whole.items() if key != "trials"}, "search": search, "budget": budget}
+
+
+def _first_model(plan: Plan) -> dict[str, Any] | None:
+    """What a build function has made of the first trial's values; None for a search of recipes."""
+    return plan.recipes.described if isinstance(plan.recipes, BuiltModels) else None
+
+
+def _first_models(summary: dict[str, Any], plan: Plan) -> tuple[dict[str, Any], dict[str, Any]]:
+    before, now = summary.get("first_model"), _first_model(plan)
+    return ({"build": before}, {"build": now}) if before and now else ({}, {})
 
 
 def _resolved(plan: Plan) -> dict[str, Any]:

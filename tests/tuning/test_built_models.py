@@ -104,6 +104,20 @@ def test_it_goes_on_behind_its_trials_and_refuses_another_search(finished, tmp_p
         tuning.search(config, build=build, data=(X, Y + 1), out=tmp_path / "out", batch_size=16, max_trials=4)
 
 
+def test_a_finished_search_is_not_that_of_other_data_or_another_build(finished):
+    config = {**CONFIG, "space": SPACE}
+    with pytest.raises(RefusedError, match="trained on other data of the same name"):
+        tuning.search(config, build=build, data=(X, -Y), out=finished.folder, batch_size=16, test_data=(X, Y))
+
+    def another(hp):
+        model = build(hp)
+        model.compile(keras.optimizers.Adam(hp.get("learning_rate")), "mse", metrics=["mae"], run_eagerly=True)
+        return model
+
+    with pytest.raises(RefusedError, match=r'build\.optimizer\.class_name: "SGD" -> "Adam"'):
+        tuning.search(config, build=another, data=(X, Y), out=finished.folder, batch_size=16, test_data=(X, Y))
+
+
 def test_without_a_space_what_build_declares_is_searched(tmp_path):
     def conditional(hp):
         rule = hp.Choice("rule", ["sgd", "adam"])
