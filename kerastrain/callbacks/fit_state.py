@@ -81,12 +81,33 @@ def restore_callbacks(callbacks: Sequence[keras.callbacks.Callback], state: Any)
     own = [callback for callback, _ in _remembering(callbacks)]
     names, there = [type(one).__name__ for one in own], [name for name, _ in state["callbacks"]]
     if names != there:
-        raise RefusedError(
-            "the checkpoint was written beside other callbacks. callbacks that remember something: "
-            f"{', '.join(there)} -> {', '.join(names)}. Use the same in the same order."
-        )
+        raise _other_callbacks(there, names)
     for callback, (_, remembered) in zip(own, state["callbacks"], strict=True):
         keras_states.load_state(callback, remembered)
+
+
+def check_callbacks(callbacks: Sequence[keras.callbacks.Callback], state: Any) -> None:
+    """Raise as `restore_callbacks` would, as far as it is known before callbacks have begun, and opened files anew.
+
+    Whether a callback with a `state_dict` of its own remembers something is not known then.
+    """
+    there = [name for name, _ in state["callbacks"]]
+    left, known = list(there), True
+    for callback in callbacks:
+        if left and type(callback).__name__ == left[0]:
+            left.pop(0)
+        elif keras_states.has_adapter(callback):
+            known = False
+    if left or not known:
+        names = [(type(one).__name__, keras_states.has_adapter(one)) for one in callbacks]
+        raise _other_callbacks(there, [name for name, adapted in names if adapted or name in there])
+
+
+def _other_callbacks(before: list[str], now: list[str]) -> RefusedError:
+    return RefusedError(
+        "the checkpoint was written beside other callbacks. callbacks that remember something: "
+        f"{', '.join(before)} -> {', '.join(now)}. Use the same in the same order."
+    )
 
 
 def _copies(name: str, variables: Sequence[keras.Variable]) -> dict[str, Any]:

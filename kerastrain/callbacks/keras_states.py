@@ -1,6 +1,5 @@
 """What Keras's own callbacks remember, so that a checkpoint keeps it: the adapters to `state_dict`."""
 
-import pathlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -43,6 +42,11 @@ _ARGUMENTS: dict[type[keras.callbacks.Callback], tuple[str, ...]] = {
 def has_state_dict(callback: keras.callbacks.Callback) -> bool:
     """Whether the callback says itself what it remembers."""
     return callable(getattr(callback, "state_dict", None)) and callable(getattr(callback, "load_state_dict", None))
+
+
+def has_adapter(callback: keras.callbacks.Callback) -> bool:
+    """Whether it is one of Keras's that remember something."""
+    return not has_state_dict(callback) and (bool(_names(callback)) or isinstance(callback, keras.callbacks.CSVLogger))
 
 
 def is_known(callback: keras.callbacks.Callback) -> bool:
@@ -105,7 +109,8 @@ def _text(callback: keras.callbacks.CSVLogger) -> str:
     """All that a CSVLogger has in its file so far."""
     if callback.csv_file is not None and not callback.csv_file.closed:
         callback.csv_file.flush()
-    return pathlib.Path(callback.filename).read_text(encoding="utf-8")
+    with open(callback.filename, encoding="utf-8", newline="") as file:  # With the line ends that it has.
+        return file.read()
 
 
 def _write(callback: keras.callbacks.CSVLogger, text: str) -> None:

@@ -215,6 +215,7 @@ class ResumableCheckpoint(order.Surrounding):
     def _resume(self, found: resuming.Found) -> None:
         about, epochs = found.about, self.params["epochs"]
         try:
+            fit_state.check_callbacks(self._others, found.state)
             fit_state.restore_model(self.model, found.state)
         except RefusedError as error:
             raise RefusedError(f"{found.path}: {error}") from None

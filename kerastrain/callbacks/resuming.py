@@ -72,10 +72,11 @@ def check(found: Found, folder: pathlib.Path, identity: dict[str, Any], epochs: 
             "remove it."
         )
     about = found.about
-    if not found.is_over(epochs) and (about["epoch"], about["step"]) > (epochs, 0):
+    if (about["epoch"], about["step"]) > (epochs, 0):
         present = about["epoch"] + (about["step"] > 0)
+        place = "is finished after" if about["finished"] else "is already in"
         raise RefusedError(
-            f"{folder}: is already in epoch {present}. epochs: {about['epochs']} -> {epochs}. Give `fit` as many "
+            f"{folder}: {place} epoch {present}. epochs: {about['epochs']} -> {epochs}. Give `fit` as many "
             "epochs as before or more."
         )
 

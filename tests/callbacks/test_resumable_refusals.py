@@ -121,24 +121,29 @@ def test_another_training_is_refused_by_field_with_old_and_new(changed, message,
 @pytest.mark.parametrize("first", [True, False], ids=["first in the list", "last in the list"])
 def test_a_refused_training_leaves_what_its_callbacks_would_begin_anew(first, tmp_path):
     # Keras's CSVLogger empties its file when a training begins.
-    def trained(**options):
+    def trained(others=(), epochs=2, **options):
         data, checkpoint = batches(), ResumableCheckpoint(tmp_path, announce=lambda line: None, **options)
         log = keras.callbacks.CSVLogger(tmp_path / "log.csv")
-        both = [checkpoint, log] if first else [log, checkpoint]
-        network().fit(data, epochs=2, shuffle=False, verbose=0, callbacks=both)
+        both = [checkpoint, log, *others] if first else [log, *others, checkpoint]
+        network().fit(data, epochs=epochs, shuffle=False, verbose=0, callbacks=both)
 
     trained()
-    written = (tmp_path / "log.csv").read_text()
-    assert written.count("\n") == 3
+    written = (tmp_path / "log.csv").read_bytes()
+    assert written.count(b"\r\n") == 3
+    with pytest.raises(RefusedError, match=r"CSVLogger, History -> CSVLogger, EarlyStopping, History"):
+        trained([keras.callbacks.EarlyStopping("loss", patience=9)])
+    assert (tmp_path / "log.csv").read_bytes() == written
+    with pytest.raises(RefusedError, match=r"is finished after epoch 2. epochs: 2 -> 1"):
+        trained(epochs=1)
     with pytest.raises(RefusedError, match=r"yours\.seed"):
         trained(identity={"seed": 1})
-    assert (tmp_path / "log.csv").read_text() == written
+    assert (tmp_path / "log.csv").read_bytes() == written
     held = folder_lock.locked(tmp_path / "checkpoints", argument="folder", remedy="")
     with held, pytest.raises(RefusedError, match="in use by another process"):
         trained()
-    assert (tmp_path / "log.csv").read_text() == written
+    assert (tmp_path / "log.csv").read_bytes() == written
     trained()  # Finished: its result is told, and nothing is lost.
-    assert (tmp_path / "log.csv").read_text() == written
+    assert (tmp_path / "log.csv").read_bytes() == written
 
 
 def test_other_callbacks_are_refused(folder):
