@@ -13,17 +13,17 @@ from kerastrain.optimizers import RecordGradientNorms
 Fault = tuple[str, float | None]
 
 
-def exploded(what: str, value: float, window: list[float], window_steps: int, factor: float) -> Fault | None:
+def exploded(what: str, value: float, window: list[float], length: int, factor: float) -> Fault | None:
     """The fault of a value that is more than `factor` times the median of a full window; any other goes into it.
 
     A median that is not above 0 is not compared.
     """
-    if len(window) == window_steps:
+    if len(window) == length:
         usual = statistics.median(window)
         if usual > 0 and value > factor * usual:
             return f"{what} is {value:.6g}, {value / usual:.3g} times its median of {usual:.6g}", value
     window.append(value)
-    del window[:-window_steps]
+    del window[:-length]
     return None
 
 

@@ -52,8 +52,8 @@ class DivergenceGuard(StatefulCallback, order.Surrounding):
             `plateau_multiplier` of a `ComposedOptimizer`, or the rate of a plain one, which must be a number.
         loss_factor: a number > 1; None for no such test. Under `steps_per_execution` the loss is the execution's.
         gradient_factor: a number > 1, for an optimizer with `RecordGradientNorms`; None for no such test.
-        window_steps: steps (executions) in the median, a whole number >= 1; before there are so many good ones nothing
-            is compared. A median that is not above 0 is not compared either.
+        window_steps: steps in the median, a whole number >= 1, rounded up to whole executions; before there are so many
+            good ones nothing is compared. A median that is not above 0 is not compared either.
         path: a file for the events, a line of JSON each, replaced whole at each; None for none.
         announce: is given a line for each event. Default: print to stderr.
 
@@ -148,6 +148,7 @@ class DivergenceGuard(StatefulCallback, order.Surrounding):
         if self.rate_factor is not None:
             movable_rate.checked_number(optimizer)
         self._recorder = recorder_of(optimizer)
+        self._window = math.ceil(self.window_steps / self._watched.steps_per_execution)
         if self.gradient_factor is not None and self._recorder is None:
             raise InputError(
                 f"`gradient_factor` needs an optimizer that records its gradients' norms. Received: "
@@ -234,12 +235,12 @@ class DivergenceGuard(StatefulCallback, order.Surrounding):
             if not math.isfinite(norm):
                 return f"the gradient's norm is {norm}", None
             if self.gradient_factor is not None:
-                fault = exploded("the gradient's norm", norm, self.norms, self.window_steps, self.gradient_factor)
+                fault = exploded("the gradient's norm", norm, self.norms, self._window, self.gradient_factor)
         if fault is None and self._tracker is not None and self.loss_factor is not None:
             before, self.loss_sums = self.loss_sums, loss_sums(self._watched, self._tracker)
             own = added_loss(before, self.loss_sums)
             if own is not None:
-                fault = exploded("the loss", own, self.losses, self.window_steps, self.loss_factor)
+                fault = exploded("the loss", own, self.losses, self._window, self.loss_factor)
         return fault
 
     def _look(self) -> Fault | None:

@@ -3,6 +3,7 @@
 A hyperparameter of ours may be a schedule, in epochs as the learning rate's.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import keras
@@ -91,7 +92,7 @@ _rule(
     "Muon for kernels, of convolutions too; PyTorch's momentum for the rest.",
     momentum=_Momentum,
     other_momentum=_Momentum,
-    exclude=list[str],
+    exclude=Sequence[str],
     weight_decay=_Decay,
 )
 _rule(

@@ -91,7 +91,10 @@ def test_batch_normalization_has_the_statistics_of_the_averaged_weights():
 
 
 @pytest.mark.backend
-@pytest.mark.parametrize("name", AVERAGES)
+@pytest.mark.parametrize(
+    "name",
+    [name if name in ("exponential", "lookahead") else pytest.param(name, marks=pytest.mark.slow) for name in AVERAGES],
+)
 def test_no_bit_of_the_training_changes(name, tmp_path):
     disturbed, undisturbed = network(AVERAGES[name](), dropout=0.3), network(AVERAGES[name](), dropout=0.3)
     before, after = AtEpochEnd(everything), AtEpochEnd(everything)
@@ -106,6 +109,7 @@ def test_no_bit_of_the_training_changes(name, tmp_path):
     assert history["val_averaged_loss"][-1] != history["val_loss"][-1]
 
 
+@pytest.mark.slow
 @pytest.mark.backend
 def test_under_loss_scaling():
     keras.config.set_dtype_policy("mixed_float16")

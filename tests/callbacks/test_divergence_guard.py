@@ -160,6 +160,16 @@ def test_an_exploding_gradient():
     assert watching.events[0]["cause"].startswith("the gradient's norm is ")
 
 
+def test_the_window_is_in_steps_whatever_an_execution_has():
+    if keras.backend.backend() == "torch":
+        pytest.skip("Keras has no steps_per_execution on torch")
+    # Three executions are six steps; the fifth execution has the explosion.
+    given = spoiled(batches(count=10), 8, "explosion", factor=1000.0)
+    watching = guard(every_steps=2, loss_factor=20.0, window_steps=6)
+    fit(network(steps_per_execution=2), [given], watching)
+    assert [event["step"] for event in watching.events] == [10]
+
+
 def test_no_window_no_comparison():
     given = spoiled(batches(count=10), 7, "explosion", factor=100.0)
     watching = guard(every_steps=1, loss_factor=20.0, window_steps=8)

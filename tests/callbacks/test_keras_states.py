@@ -33,7 +33,7 @@ def rates(run):
     return [float.fromhex(run.steps.rows[place][2]) for place in sorted(run.steps.rows) if place[1] == 0]
 
 
-@pytest.mark.parametrize("at", [(3, 2), (4, 0)])
+@pytest.mark.parametrize("at", [(3, 2), pytest.param((4, 0), marks=pytest.mark.slow)])
 def test_early_stopping_counts_on(at, tmp_path):
     def make():
         return keras.callbacks.EarlyStopping("value", mode="min", patience=3, restore_best_weights=True)

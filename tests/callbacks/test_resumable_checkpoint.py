@@ -102,7 +102,7 @@ def test_from_the_end_of_an_epoch_to_the_bit(tmp_path):
     alike(resumed, whole)
 
 
-@pytest.mark.parametrize("at", [(0, 0), (0, STEPS - 1), (1, 0), (2, "end")])
+@pytest.mark.parametrize("at", [(0, 0), (0, STEPS - 1), (1, 0), pytest.param((2, "end"), marks=pytest.mark.slow)])
 def test_from_anywhere(at, tmp_path):
     whole = uninterrupted()
     crashed = Training(tmp_path, at=at, every_steps=1).crashes()

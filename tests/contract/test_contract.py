@@ -208,7 +208,12 @@ def test_a_topology_is_saved_and_loaded(name, tmp_path):
     np.testing.assert_allclose(keras.ops.convert_to_numpy(loaded(inputs)), expected, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", names("topology"))
+# XLA takes its time over these; CI's slow step runs them.
+SLOW = ("topologies.residual", "topologies.airbench")
+NAMED = [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in names("topology")]
+
+
+@pytest.mark.parametrize("name", NAMED)
 def test_a_topology_trains_with_jit(name):
     # Without, tests/topologies/test_catalog.py trains each.
     model = topology(name)
@@ -221,7 +226,7 @@ def test_a_topology_trains_with_jit(name):
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-@pytest.mark.parametrize("name", names("topology"))
+@pytest.mark.parametrize("name", NAMED)
 def test_a_topology_under_mixed_precision(name, policy):
     keras.config.set_dtype_policy(policy)
     try:
