@@ -46,7 +46,8 @@ class Monitor:
             if not self.name.startswith("val_") or any(name.startswith("val_") for name in logs):
                 raise InputError(
                     f"`monitor` must be one of what epochs log: {', '.join(sorted(logs)) or 'nothing'}. "
-                    f"Received: monitor={self.name!r}.{closest(self.name, logs)}"
+                    f"Received: monitor={self.name!r}.{closest(self.name, logs)} What another callback "
+                    "logs is there for those behind it in the list."
                 )
             if not self._warned:
                 warnings.warn(

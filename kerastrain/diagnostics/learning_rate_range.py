@@ -11,7 +11,7 @@ class LearningRateRange(NamedTuple):
     smoothed_losses: their exponentially weighted mean, from which the suggestions are taken.
     suggested_minimum, suggested_maximum: of the rate at which the smoothed loss falls most steeply (over the logarithm
         of the rate) and a tenth of the rate at which it is lowest, the smaller and the larger; None where it does not
-        fall behind its first steps.
+        fall behind its first steps by more than the batches make it waver.
     stopped: why the test ended: `all steps`, `the loss has risen`, `the loss is not finite` or `no more data`.
     """
 

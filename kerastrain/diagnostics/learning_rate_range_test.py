@@ -46,7 +46,8 @@ def learning_rate_range_test(
     It ends early once `smoothed_i > stop_factor * min(smoothed_0 .. smoothed_i)`, or the loss is not finite. Suggested
     are the rate of the steepest fall of the smoothed loss over log(rate), no later than its minimum and not among the
     first `1 / (1 - smoothing)` steps, where few losses are in the mean; and a tenth of the rate at that minimum: the
-    smaller one as `suggested_minimum`, the larger as `suggested_maximum`. The range is that of a cycle; a rate that
+    smaller one as `suggested_minimum`, the larger as `suggested_maximum`; None where the mean does not fall by more than
+    the batches make it waver. The range is that of a cycle; a rate that
     decays may begin with the larger. The mean lags behind by about as many steps, and small batches are noisy, so look
     at the curve as well: `kerastrain.plots.learning_rate_range(result)`.
 
@@ -145,13 +146,26 @@ def _tested(
         if done >= steps:
             stopped = "all steps"
             break
-    return LearningRateRange(rates, losses, smoothed, *_suggested(rates, smoothed, smoothing), stopped)
+    return LearningRateRange(rates, losses, smoothed, *suggested(rates, losses, smoothed, smoothing), stopped)
 
 
-def _suggested(rates: list[float], smoothed: list[float], smoothing: float) -> tuple[float | None, float | None]:
+# A fall is one if it is so many standard deviations of the smoothed loss's noise: of a loss that only wavers, the lowest
+# of a hundred steps is about three below the first.
+_NOISE = 6
+
+
+def suggested(
+    rates: list[float], losses: list[float], smoothed: list[float], smoothing: float
+) -> tuple[float | None, float | None]:
+    """The suggested minimum and maximum, as `LearningRateRange` has them."""
     first = math.ceil(1 / (1 - smoothing) - 1e-9)
     lowest = int(np.argmin(smoothed)) if smoothed else 0
     if lowest < first:
+        return None, None
+    # From step to step the loss itself hardly moves, so that the differences are the batches'.
+    of_a_step = float(np.std(np.diff(losses[: lowest + 1]))) / math.sqrt(2)
+    noise = of_a_step * math.sqrt((1 - smoothing) / (1 + smoothing))
+    if max(smoothed[first : lowest + 1]) - smoothed[lowest] < _NOISE * noise:
         return None, None
     slopes = np.gradient(smoothed, np.log(rates))[first : lowest + 1]
     found = sorted([rates[first + int(np.argmin(slopes))], rates[lowest] / 10])

@@ -7,6 +7,7 @@ import pytest
 from kerastrain._core.errors import InputError
 from kerastrain.datasets import Batches
 from kerastrain.diagnostics import learning_rate_range_test as range_test
+from kerastrain.diagnostics.learning_rate_range_test import suggested
 from kerastrain.optimizers import ComposedOptimizer, ExponentialAveraging, MomentumSGD, SkipNonFinite
 
 pytestmark = pytest.mark.backend
@@ -89,6 +90,21 @@ def test_it_is_gradient_descent_at_rising_rates(smoothing):
 def test_a_loss_that_only_rises_suggests_nothing():
     found = range_test(linear(), [(X, Y)], 3.0, 30.0, steps=5, smoothing=0.0)
     assert (found.suggested_minimum, found.suggested_maximum) == (None, None)
+
+
+def test_a_loss_that_only_wavers_suggests_nothing_and_one_that_falls_does():
+    rates, found = np.geomspace(1e-7, 10, 100).tolist(), {0.0: 0, 0.5: 0}
+    for seed in range(20):
+        noise = np.random.default_rng(seed).normal(2.3, 0.05, 100)
+        for fall in found:
+            losses = noise - fall / (1 + np.exp(-(np.arange(100) - 60) / 5))
+            mean, smoothed = 0.0, []
+            for count, loss in enumerate(losses, start=1):
+                mean = 0.9 * mean + 0.1 * loss
+                smoothed.append(mean / (1 - 0.9**count))
+            found[fall] += suggested(rates, losses.tolist(), smoothed, 0.9)[0] is not None
+    assert found[0.0] <= 2
+    assert found[0.5] == 20
 
 
 def test_all_steps_and_an_end_of_the_data():
