@@ -47,8 +47,9 @@ def learning_rate_range_test(
     are the rate of the steepest fall of the smoothed loss over log(rate), no later than its minimum and not among the
     first `1 / (1 - smoothing)` steps, where few losses are in the mean; and a tenth of the rate at that minimum: the
     smaller one as `suggested_minimum`, the larger as `suggested_maximum`; None where the mean does not fall by more
-    than the batches make it waver. The range is that of a cycle; a rate that decays may begin with the larger. The mean lags behind by about as many steps, and small batches are noisy, so look
-    at the curve as well: `kerastrain.plots.learning_rate_range(result)`.
+    than the batches make it waver. The range is that of a cycle; a rate that decays may begin with the larger.
+    The mean lags behind by about as many steps, and small batches are noisy, so look at the curve as well:
+    `kerastrain.plots.learning_rate_range(result)`.
 
     The compiled optimizer is used as it is, with all that is in it but the learning rate: a schedule is put aside, and
     a plateau's multiplier. Afterwards weights, statistics, the optimizer's state, seeds and the generators of the
