@@ -130,14 +130,19 @@ def optimizer_cost(rows: list[dict[str, Any]]) -> list[str]:
     ]
     for row in rows:
         step, trace = row["step"], row["fastest_trace_seconds"]
-        fastest = {name: step[name]["fastest_milliseconds"] / step["keras"]["fastest_milliseconds"] for name in step}
-        cells = [f"{row['step_ratio'][name]:.2f} ({fastest[name]:.2f})" for name in ("kerastrain", "fused")]
-        traces = [
-            f"{row['trace_ratio'][name]:.2f} ({trace[name] / trace['keras']:.2f})" for name in ("kerastrain", "fused")
-        ]
+        # What was measured before variables could be fused has one ratio.
+        ratios, traces = row["step_ratio"], row["trace_ratio"]
+        if not isinstance(ratios, dict):
+            ratios, traces = {"kerastrain": ratios}, {"kerastrain": traces}
+        cells, traced = ["", ""], ["", ""]
+        for place, name in enumerate(("kerastrain", "fused")):
+            if name in ratios:
+                fastest = step[name]["fastest_milliseconds"] / step["keras"]["fastest_milliseconds"]
+                cells[place] = f"{ratios[name]:.2f} ({fastest:.2f})"
+                traced[place] = f"{traces[name]:.2f} ({trace[name] / trace['keras']:.2f})"
         lines.append(
-            f"| {row['backend']} | {row['variables']} | {row['width']} | {step['keras']['milliseconds']:.2f} "
-            f"| {' | '.join(cells)} | {bar(row['step_ratio']['fused'], 1, 10)} | {row['trace_seconds']['keras']:.2f} "
-            f"| {' | '.join(traces)} |"
+            f"| {row['backend']} | {row['variables']} | {row.get('width', 64)} | {step['keras']['milliseconds']:.2f} "
+            f"| {' | '.join(cells)} | {bar(list(ratios.values())[-1], 1, 10)} | {row['trace_seconds']['keras']:.2f} "
+            f"| {' | '.join(traced)} |"
         )
     return lines
