@@ -86,7 +86,8 @@ def search_speed(report: dict[str, Any]) -> list[str]:
     said = (
         f"{report['rows'][0]['trials']} trials of 3 epochs, {report['rows'][0]['rounds']} interleaved rounds; bare "
         "keras-tuner once as its guide has it, once with `steps_per_execution`; kerastrain without and with re-use of "
-        "compiled models, scores the same bit for bit."
+        "compiled models, scores the same bit for bit. All rounds are in one process, in which whoever builds a model "
+        "for each trial becomes slower from round to round; the seconds of each are in `search_speed.json`."
     )
     columns = "| structures | contender | trials an hour | CPU s | kerastrain does times as many | |"
     return table(report, "Trials an hour beside bare keras-tuner, nothing pruned", said, columns, lines)
