@@ -84,6 +84,14 @@ def validation_of_fit() -> dict[str, Any] | None:
     }
 
 
+def is_described() -> bool:
+    """Whether Keras looks at a PyDataset's batches just now only for their shapes, which TensorFlow wants to know."""
+    frame = sys._getframe(1)
+    while frame is not None and not (frame.f_code.co_name == "get_tf_dataset" and "num_batches" in frame.f_locals):
+        frame = frame.f_back  # type: ignore[assignment]
+    return frame is not None
+
+
 def replicas_of_fit() -> int:
     """Among how many replicas the running `fit` divides a batch: those of the `tf.distribute` strategy under which its
     model was made; 1 where there is none."""

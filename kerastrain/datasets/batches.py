@@ -1,15 +1,19 @@
 """The order of the training samples, and their augmentation, as functions of (seed, epoch, position)."""
 
+import itertools
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
 
+from kerastrain._core import keras_training
 from kerastrain._core.checks import boolean, choice, whole_number
 from kerastrain._core.described import sha256_of
 from kerastrain._core.errors import InputError
 from kerastrain._core.registry import NonNegativeInt, PositiveInt
 from kerastrain.datasets import shares
 from kerastrain.datasets.epoch_batches import EpochBatches
+from kerastrain.datasets.resolutions import checked_resolutions, resized, size_in
 from kerastrain.preprocessing import flip_mask, random_crop
 
 
@@ -48,6 +52,11 @@ class Batches(EpochBatches):
         flip: `none`, `random` or `alternating`, see `kerastrain.preprocessing.flip_mask`.
         augmentation: what comes after crop and flip, for a batch at a time, see `Augmentation`; None for nothing.
         image_key: in a dictionary of inputs, the one to augment.
+        resolutions: pairs `(side, epochs)`: in the first so many epochs images are resized so that their shorter side
+            has `side` pixels, in the next as the second pair says, and behind the last one as they are. A convolution's
+            work goes with the area. The model must take images of any size: end its convolutions in a global pooling,
+            and make it of `keras.Input((None, None, channels))`, or set
+            `model.input_spec = keras.layers.InputSpec(shape=(None, None, None, channels))`. Empty (default) for none.
         even: split the epoch into batches whose sizes differ by at most one, and weigh their samples so that the mean
             of the batches' gradients is the gradient of the whole set, exactly (for full-batch learning).
         share: the part of each batch that this process trains on, `(number, count)`, numbers from 0. None (default) for
@@ -76,6 +85,7 @@ class Batches(EpochBatches):
         flip: str = "none",
         augmentation: Augmentation | None = None,
         image_key: str = "image",
+        resolutions: Sequence[tuple[int, int]] = (),
         even: bool = False,
         share: tuple[int, int] | None = None,
     ) -> None:
@@ -103,6 +113,7 @@ class Batches(EpochBatches):
                 f"`crop` must be less than the height and the width of the images, {images.shape[1]} and "
                 f"{images.shape[2]}. Received: crop={self.crop}."
             )
+        self.resolutions = checked_resolutions(resolutions, images)
         if even:
             self.bounds = np.linspace(0, samples, self.length + 1).round().astype(int)
         else:
@@ -126,6 +137,8 @@ class Batches(EpochBatches):
         if self.augmentation is not None:
             mixed = self.augmentation.apply(images, labels, epoch=self.epoch, batch=index)
             images, labels = shares.part_of(mixed, self.part)
+        if self.resolutions:
+            images = resized(images, self._size(index))
         inputs = self._with_images(images, own)
         if not self.weighted:
             return inputs, labels
@@ -134,10 +147,16 @@ class Batches(EpochBatches):
     def sizes(self) -> list[int]:
         return [int(size) for size in np.diff(self.bounds)]
 
+    def sizes_of_images(self) -> list[tuple[int, int]]:
+        """Height and width of the images in each stage of `resolutions`, and behind them."""
+        height, width = self._images.shape[1:3]
+        ends = itertools.accumulate((epochs for _, epochs in self.resolutions), initial=0)
+        return [size_in(epoch, self.resolutions, (height, width)) for epoch in ends]
+
     def rest_of_epoch(self) -> tuple[Any, np.ndarray] | None:
         """Inputs and labels of the batches from here to the end of the epoch, in one piece; None where more than
-        `batch_size` decides about a batch: `augmentation`, `even` or a share."""
-        if self.augmentation is not None or self.even or self.part != shares.WHOLE:
+        `batch_size` decides about a batch: `augmentation`, `even`, a share, or `resolutions`."""
+        if self.augmentation is not None or self.even or self.part != shares.WHOLE or self.resolutions:
             return None
         chosen = self.order[self.bounds[self.step] :]
         images: Any = self._augmented(self._images[chosen], chosen) if self._images is not None else None
@@ -159,10 +178,23 @@ class Batches(EpochBatches):
             "seed": self.seed,
             "crop": self.crop,
             "flip": self.flip,
+            "resolutions": [list(stage) for stage in self.resolutions],
             "even": self.even,
             "augmentation": self.augmentation.identity() if self.augmentation is not None else None,
             "sha256": {key: sha256_of(values) for key, values in {**parts, "labels": self.labels}.items()},
         }
+
+    def _size(self, index: int) -> tuple[int, int]:
+        height, width = self._images.shape[1:3]
+        if not keras_training.is_described():
+            return size_in(self.epoch, self.resolutions, (height, width))
+        # TensorFlow's pipeline wants to know the shapes: Keras looks at two batches, and where they differ, all may.
+        if len(self) == 1:
+            raise InputError(
+                "`resolutions` need at least two batches in an epoch on TensorFlow. "
+                f"Received: {len(self.labels)} samples in batches of {self.batch_size}. Use a smaller batch_size."
+            )
+        return size_in(0, self.resolutions, (height, width)) if index == self.step else (height, width)
 
     @property
     def _several(self) -> bool:

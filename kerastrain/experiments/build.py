@@ -1,9 +1,11 @@
 """Recipe and data -> compiled model."""
 
+import itertools
 import pathlib
 from typing import Any
 
 import keras
+import numpy as np
 
 from kerastrain import layers, losses
 from kerastrain._core import processes, replicas
@@ -69,6 +71,8 @@ def build_for_execution(
     finally:
         keras.config.set_dtype_policy(before)
     batches = training_batches(recipe, data)
+    if recipe.data.augment.resolutions:
+        _take_any_size(model, batches)
     _adapt_initializers(model, data)
     accumulated = _accumulated(recipe, batches)
     section = recipe.optimizer.model_dump()
@@ -99,6 +103,21 @@ def build_for_execution(
     _check_callbacks(recipe, model, data)
     views_of(recipe, model)  # Refuses a shift that the images have no room for, before anything is trained.
     return model, execution
+
+
+def _take_any_size(model: keras.Model, batches: Batches) -> None:
+    """Let the model train on images smaller than its own. Raises InputError where it cannot."""
+    *_, channels = model.input_shape
+    model.input_spec = keras.layers.InputSpec(shape=(None, None, None, channels))
+    for size in batches.sizes_of_images():
+        try:
+            model(np.zeros((1, *size, channels), np.float32), training=False)
+        except Exception:  # By backend and layer, where there is no room or it wants another size.
+            raise InputError(
+                f"`data.augment.resolutions`: this network does not take images of {size[0]}x{size[1]}. It must end "
+                "its convolutions in a global pooling, and have room for all of its own. Use a larger size, or "
+                "`airbench`, `convnet` or `residual`."
+            ) from None
 
 
 def _refuse_distribution() -> None:
@@ -180,8 +199,17 @@ def training_batches(recipe: Recipe, data: PreparedData) -> Batches:
         crop=recipe.data.augment.crop,
         flip=recipe.data.augment.flip,
         augmentation=_augmentation(recipe, data),
+        resolutions=_resolutions(recipe),
         even=recipe.training.strategy == "full_batch",
     )
+
+
+def _resolutions(recipe: Recipe) -> list[tuple[int, int]]:
+    """The stages of smaller images as `(side, epochs)`; those that are too short for an epoch are left out."""
+    stages = recipe.data.augment.resolutions
+    ends = [0, *(round(stage.until * recipe.training.epochs) for stage in stages)]
+    lengths = [end - begin for begin, end in itertools.pairwise(ends)]
+    return [(stage.size, length) for stage, length in zip(stages, lengths, strict=True) if length]
 
 
 def _augmentation(recipe: Recipe, data: PreparedData) -> AugmentationLayers | None:

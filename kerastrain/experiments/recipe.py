@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import hashlib
+import itertools
 import json
 import os
 import pathlib
@@ -53,12 +54,30 @@ class _Section(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid", strict=True, populate_by_name=True, validate_default=True)
 
 
+class Resolution(_Section):
+    """Training images of `size` pixels on their shorter side, until that share of the epochs."""
+
+    size: PositiveInt
+    until: Annotated[float, Field(gt=0, lt=1)]
+
+
 class Augment(_Section):
-    """What is done to each training image, drawn from (seed, epoch, position): crop, flip, then Keras's `layers`."""
+    """What is done to each training image, drawn from (seed, epoch, position): crop, flip, then Keras's `layers`.
+
+    resolutions: smaller images for the first part of the training, stage after stage; the last part sees them whole.
+    """
 
     crop: NonNegativeInt = 0
     flip: Literal["none", "random", "alternating"] = "none"
     layers: list[Annotated[dict[str, Any], PlainValidator(AUGMENTATIONS.validate)]] = []
+    resolutions: list[Resolution] = []
+
+    @pydantic.field_validator("resolutions")
+    @classmethod
+    def _one_after_the_other(cls, stages: list[Resolution]) -> list[Resolution]:
+        if any(after.until <= before.until for before, after in itertools.pairwise(stages)):
+            raise ValueError("expected `until` to rise from stage to stage")
+        return stages
 
 
 class Data(_Section):
@@ -163,6 +182,9 @@ class Recipe(_Section):
         if self.evaluation.test_time_augmentation is not None and DATA_FORMS[topology] != "image":
             message = f"views are made of images alone, and the topology `{topology}` reads more"
             raise problem(("evaluation", "test_time_augmentation"), message)
+        if self.data.augment.resolutions and DATA_FORMS[topology] != "image":
+            message = f"images are resized where they are read alone, and the topology `{topology}` reads more"
+            raise problem(("data", "augment", "resolutions"), message)
         if self.training.strategy == "full_batch" and self.optimizer.gradient_accumulation_steps is not None:
             message = "`strategy: full_batch` accumulates all batches of an epoch; leave it out"
             raise problem(("optimizer", "gradient_accumulation_steps"), message)

@@ -40,7 +40,8 @@ def structure(recipe: experiments.Recipe, model: keras.Model, movable: bool) -> 
     plain["model"] = _without_rates(plain["model"], movable)
     plain["callbacks"] = [{"type": item["type"]} if item["type"] in _OUTSIDE else item for item in plain["callbacks"]]
     # These make the batches, on the host; what is left of `augment` says whether labels are mixed.
-    plain["data"]["augment"] |= {"crop": None, "flip": None}
+    sizes = bool(plain["data"]["augment"]["resolutions"])  # Whether the model takes images of any size.
+    plain["data"]["augment"] |= {"crop": None, "flip": None, "resolutions": sizes}
     if plain["data"]["preprocess"]["type"] in _DATA_FREE:
         plain["training"]["seed"] = _IN_A_VARIABLE
     return json.dumps(plain, sort_keys=True)

@@ -30,6 +30,16 @@ MISTAKES = {
         4,
         ["`model.depth`", "6n + 2", "Received: depth=21", "The nearest is 20"],
     ),
+    "resolution of all epochs": (
+        "data: {augment: {resolutions: [{size: 24, until: 1.0}]}}\n",
+        4,
+        ["`data.augment.resolutions[0].until`", "expected a number < 1"],
+    ),
+    "resolutions in no order": (
+        "data:\n  augment:\n    resolutions: [{size: 24, until: 0.5}, {size: 28, until: 0.4}]\n",
+        6,
+        ["`data.augment.resolutions`", "expected `until` to rise from stage to stage"],
+    ),
     "text for a number": ("training: {epochs: ten}\n", 4, ["`training.epochs`", "a whole number", 'Received: "ten"']),
     "quoted number": ('training: {epochs: "10"}\n', 4, ["`training.epochs`", "a whole number", 'Received: "10"']),
     "fraction of an epoch": ("training: {epochs: 1.5}\n", 4, ["`training.epochs`", "a whole number"]),

@@ -108,6 +108,15 @@ def test_what_is_in_variables_is_not_in_the_structure_and_everything_else_is():
     assert len({base, *found.values()}) == 1 + len(OTHERS)
 
 
+def test_stages_of_resolution_share_a_model_that_takes_any_size():
+    network = {"model": {"topology": "convnet", "widths": [4], "blocks": 1}}
+    keys = [
+        key(**network, data={"augment": {"resolutions": stages}})
+        for stages in ([], [{"size": 16, "until": 0.5}], [{"size": 24, "until": 0.1}])
+    ]
+    assert keys[0] != keys[1] == keys[2]
+
+
 def test_statistics_of_the_data_are_part_of_a_model():
     standardized = {"data": {"preprocess": "standardize"}}
     assert key(**standardized) != key(**standardized, training={"seed": 4})
