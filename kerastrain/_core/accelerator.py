@@ -41,3 +41,14 @@ def has_bfloat16() -> bool:
     devices = tf.config.list_physical_devices("GPU")
     capability = tf.config.experimental.get_device_details(devices[0]).get("compute_capability", (0, 0))
     return tuple(capability) >= (8, 0)
+
+
+def memory_bytes() -> int | None:
+    """How much memory JAX's accelerator has; None on other backends, and where it does not say."""
+    if keras.backend.backend() != "jax":
+        return None
+    import jax
+
+    statistics = jax.devices()[0].memory_stats() or {}
+    found = statistics.get("bytes_limit")
+    return None if found is None else int(found)

@@ -1,17 +1,20 @@
 """The order of the training samples, and their augmentation, as functions of (seed, epoch, position)."""
 
+import contextlib
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
+import keras
 import numpy as np
 
-from kerastrain._core import keras_training
+from kerastrain._core import accelerator, keras_training
 from kerastrain._core.checks import boolean, choice, whole_number
 from kerastrain._core.described import sha256_of
 from kerastrain._core.errors import InputError
 from kerastrain._core.registry import NonNegativeInt, PositiveInt
 from kerastrain.datasets import shares
+from kerastrain.datasets.device_images import DeviceImages
 from kerastrain.datasets.epoch_batches import EpochBatches
 from kerastrain.datasets.resolutions import checked_resolutions, resized, size_in
 from kerastrain.preprocessing import flip_mask, random_crop
@@ -118,6 +121,8 @@ class Batches(EpochBatches):
             self.bounds = np.linspace(0, samples, self.length + 1).round().astype(int)
         else:
             self.bounds = np.minimum(np.arange(self.length + 1) * self.batch_size, samples)
+        self._on_device: Any = None
+        self._as_places = False
         self.weighted = even and samples % self.length != 0
         self.start(0)
 
@@ -130,6 +135,9 @@ class Batches(EpochBatches):
         chosen = self.order[self.bounds[index] : self.bounds[index + 1]]
         weight = len(chosen) * self.length / len(self.labels)
         own = shares.part_of(chosen, self.part)
+        if self._as_places:
+            places = DeviceImages.places(own, None if self.offsets is None else self.offsets[own], self.flipped[own])
+            return self._with_weights(places, self.labels[own], weight)
         # What mixes the samples of a batch needs all of them.
         made = own if self.augmentation is None else chosen
         images: Any = self._augmented(self._images[made], made) if self._images is not None else None
@@ -139,10 +147,32 @@ class Batches(EpochBatches):
             images, labels = shares.part_of(mixed, self.part)
         if self.resolutions:
             images = resized(images, self._size(index))
-        inputs = self._with_images(images, own)
-        if not self.weighted:
-            return inputs, labels
-        return inputs, labels, np.full(len(own), weight, np.float32)
+        return self._with_weights(self._with_images(images, own), labels, weight)
+
+    def on_device(self) -> tuple[Any, DeviceImages] | None:
+        """The images in the memory of the backend's device, and how batches are made of them there.
+
+        None where a batch is made of more than they (several inputs, or an `augmentation`), and where they would take
+        more than a quarter of the memory.
+        """
+        if self._several or self.augmentation is not None or self._images.ndim != 4:
+            return None
+        if self._on_device is None:
+            limit = accelerator.memory_bytes()
+            if limit is not None and self._images.nbytes > limit // 4:
+                return None
+            self._on_device = keras.ops.convert_to_tensor(self._images)
+        height, width = self._images.shape[1:3]
+        return self._on_device, DeviceImages(self.crop, (height, width), self._size(0))
+
+    @contextlib.contextmanager
+    def as_places(self) -> Iterator[None]:
+        """Within it the inputs of a batch are the places that `on_device` makes its images of."""
+        self._as_places = True
+        try:
+            yield
+        finally:
+            self._as_places = False
 
     def sizes(self) -> list[int]:
         return [int(size) for size in np.diff(self.bounds)]
@@ -195,6 +225,11 @@ class Batches(EpochBatches):
                 f"Received: {len(self.labels)} samples in batches of {self.batch_size}. Use a smaller batch_size."
             )
         return size_in(0, self.resolutions, (height, width)) if index == self.step else (height, width)
+
+    def _with_weights(self, inputs: Any, labels: np.ndarray, weight: float) -> tuple[Any, ...]:
+        if not self.weighted:
+            return inputs, labels
+        return inputs, labels, np.full(len(labels), weight, np.float32)
 
     @property
     def _several(self) -> bool:

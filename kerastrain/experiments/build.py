@@ -1,5 +1,6 @@
 """Recipe and data -> compiled model."""
 
+import dataclasses
 import itertools
 import pathlib
 from typing import Any
@@ -8,7 +9,7 @@ import keras
 import numpy as np
 
 from kerastrain import layers, losses
-from kerastrain._core import processes, replicas
+from kerastrain._core import processes, replicas, scanned_steps
 from kerastrain._core.errors import InputError
 from kerastrain._core.keras_layers import all_layers
 from kerastrain.callbacks import StatefulCallback
@@ -16,6 +17,7 @@ from kerastrain.datasets import Batches
 from kerastrain.experiments.augmentation_parts import AugmentationLayers, mixes_labels
 from kerastrain.experiments.callback_context import CallbackContext
 from kerastrain.experiments.callback_parts import MOVES_THE_OPTIMIZER, build_callbacks
+from kerastrain.experiments.exact_biases import exact_biases
 from kerastrain.experiments.execution import Execution, choose_execution, choose_precision, policy_name
 from kerastrain.experiments.movable import movable_optimizer
 from kerastrain.experiments.optimizer_parts import build_optimizer
@@ -70,6 +72,7 @@ def build_for_execution(
             )
     finally:
         keras.config.set_dtype_policy(before)
+    exact = exact_biases(model)
     batches = training_batches(recipe, data)
     if recipe.data.augment.resolutions:
         _take_any_size(model, batches)
@@ -92,7 +95,9 @@ def build_for_execution(
         batch_size=step_samples(recipe),
         asked_steps=training.steps_per_execution,
         asked_jit=training.jit,
+        asked_pipeline=training.pipeline,
     )
+    execution = dataclasses.replace(execution, reasons=(*execution.reasons, *exact))
     model.compile(
         optimizer=optimizer,
         loss=loss_of(recipe),
@@ -100,6 +105,7 @@ def build_for_execution(
         steps_per_execution=execution.steps_per_execution,
         jit_compile=execution.jit,
     )
+    scanned_steps.scan_steps(model, execution.pipeline == "device")
     _check_callbacks(recipe, model, data)
     views_of(recipe, model)  # Refuses a shift that the images have no room for, before anything is trained.
     return model, execution

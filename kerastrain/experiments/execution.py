@@ -16,6 +16,7 @@ _MAX_STEPS = 64
 # Multiply-adds a second that a core reaches in training, in orders of magnitude; only the step count depends on it.
 _MULTIPLY_ADDS_PER_SECOND = 3e10
 _ACCELERATOR_FACTOR = 500
+PIPELINES = ("auto", "host", "device")
 _BFLOAT16_FLAGS = ("amx_bf16", "avx512_bf16")
 
 
@@ -29,6 +30,7 @@ class Execution:
     steps_per_execution: int
     jit: bool
     reasons: tuple[str, ...]
+    pipeline: str = "host"
 
     def facts(self) -> dict[str, Any]:
         return dataclasses.asdict(self) | {"reasons": list(self.reasons)}
@@ -62,9 +64,16 @@ def policy_name(precision: str) -> str:
 
 
 def choose_execution(
-    model: keras.Model, *, precision: tuple[str, str], steps: int, batch_size: int, asked_steps: Any, asked_jit: Any
+    model: keras.Model,
+    *,
+    precision: tuple[str, str],
+    steps: int,
+    batch_size: int,
+    asked_steps: Any,
+    asked_jit: Any,
+    asked_pipeline: str = "auto",
 ) -> Execution:
-    """Choose steps per execution and jit for a built model.
+    """Choose steps per execution, jit and pipeline for a built model.
 
     Args:
         model: the model, built.
@@ -73,10 +82,11 @@ def choose_execution(
         batch_size: samples in a step.
         asked_steps: `"auto"` or a number.
         asked_jit: `"auto"` or a boolean.
+        asked_pipeline: one of `PIPELINES`.
 
     Raises:
-        InputError: several steps per execution on torch or under `tf.distribute`, jit there, or a strategy under which
-            Keras does not train.
+        InputError: several steps per execution on torch or under `tf.distribute`, jit there, a strategy under which
+            Keras does not train, or images on the device where they cannot be kept.
     """
     backend = keras.backend.backend()
     device = accelerator.device_name()
@@ -92,7 +102,10 @@ def choose_execution(
     else:
         jit, reason = choose_jit(asked_jit)
     reasons.append(reason)
-    return Execution(backend, device or "cpu", precision[0], per_execution, jit, tuple(reasons))
+    pipeline, reason = _choose_pipeline(asked_pipeline, jit, device)
+    if backend == "jax":  # Elsewhere there is one.
+        reasons.append(reason)
+    return Execution(backend, device or "cpu", precision[0], per_execution, jit, tuple(reasons), pipeline)
 
 
 def _alone(model: keras.Model, asked_steps: Any, asked_jit: Any) -> str | None:
@@ -131,6 +144,20 @@ def choose_jit(asked: Any) -> tuple[bool, str]:
     if accelerator.device_name() is not None:
         return True, "jit on: XLA fuses on the accelerator"
     return False, "jit off: TensorFlow without XLA is faster on this device"
+
+
+def _choose_pipeline(asked: str, jit: bool, device: str | None) -> tuple[str, str]:
+    possible = keras.backend.backend() == "jax" and jit and processes.distribution() is None
+    if asked == "device" and not possible:
+        raise InputError(
+            "`pipeline` must be host or auto but on JAX, compiled, without keras.distribution: only there are batches "
+            f"made in the compiled step. Received: pipeline=device on {keras.backend.backend()}."
+        )
+    if asked == "device":
+        return asked, "pipeline device: asked for"
+    if asked == "auto" and possible and device is not None:
+        return "device", "pipeline device: the images of Batches stay there, and are cropped and mirrored in the step"
+    return "host", "pipeline host: " + ("asked for" if asked == "host" else "batches are made beside the step")
 
 
 def multiply_adds(model: keras.Model) -> float:

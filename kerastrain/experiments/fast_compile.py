@@ -10,7 +10,14 @@ from kerastrain._core import scanned_steps
 from kerastrain._core.checks import boolean, choice, whole_number
 from kerastrain._core.errors import InputError
 from kerastrain._core.keras_layers import all_layers
-from kerastrain.experiments.execution import Execution, choose_execution, choose_precision, policy_name
+from kerastrain.experiments.exact_biases import exact_biases
+from kerastrain.experiments.execution import (
+    PIPELINES,
+    Execution,
+    choose_execution,
+    choose_precision,
+    policy_name,
+)
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 
@@ -26,16 +33,23 @@ def fast_compile(
     precision: str = "auto",
     steps_per_execution: Any = "auto",
     jit: Any = "auto",
+    pipeline: str = "auto",
     verbose: bool = True,
     **arguments: Any,
 ) -> Execution:
-    """`model.compile`, with precision, steps per execution and jit chosen for the backend and the hardware.
+    """`model.compile`, with precision, steps per execution, jit and pipeline chosen for backend and hardware.
 
     `fit` spends about a millisecond of Python on each step, more than a small network's arithmetic. Several steps to an
     execution share it: on TensorFlow by Keras's own loop, on JAX by a `jax.lax.scan` over Keras's `train_step`, which
     Keras itself calls one by one. bfloat16 is taken where the hardware multiplies it faster: every layer but those that
-    make the outputs then computes in it, and all weights stay float32. The recipes of `kerastrain train` choose by the
-    same rules. Callbacks are told of batches once an execution, with the number of its last one.
+    make the outputs then computes in it, and all weights stay float32. On TensorFlow on a processor layers with a bias
+    that are no convolutions stay in float32 too, for their biases would not be trained. The recipes of `kerastrain
+    train` choose by the same rules. Callbacks are told of batches once an execution, with the number of its last one.
+
+    The pipeline is about JAX, and about images in `kerastrain.datasets.Batches`: on `"device"` they are moved to the
+    device once, and each batch is gathered, cropped, mirrored and resized there, in the compiled step, to the images
+    that the host would make. What else is given to `fit`, and `Batches` with an `augmentation` or several inputs, is
+    made on the host as ever.
 
     Where training is distributed (`keras.distribution`, `tf.distribute.MirroredStrategy`) it is one step to an
     execution, and under a strategy no jit.
@@ -50,15 +64,16 @@ def fast_compile(
         precision: `"auto"`, `"float32"` or `"bfloat16"`.
         steps_per_execution: `"auto"` or a whole number >= 1.
         jit: `"auto"` or a boolean.
+        pipeline: `"auto"` (the device where it is an accelerator), `"host"` or `"device"`.
         verbose: whether each choice is told in a line, with its reason.
         arguments: what else `compile` takes.
 
     Returns:
-        What was chosen: `precision`, `steps_per_execution`, `jit`, and the `reasons`.
+        What was chosen: `precision`, `steps_per_execution`, `jit`, `pipeline`, and the `reasons`.
 
     Raises:
-        InputError: the model is not built, an argument is out of its range, or Keras does not train so under the
-            `tf.distribute` strategy of the model.
+        InputError: the model is not built, an argument is out of its range or not for this backend, or Keras does not
+            train so under the `tf.distribute` strategy of the model.
 
     Example:
 
@@ -71,6 +86,7 @@ def fast_compile(
     chosen = choose_precision(choice("precision", precision, PRECISIONS))
     if chosen[0] != "float32":
         chosen = _computing_in(model, chosen)
+    exact = exact_biases(model)
     execution = choose_execution(
         model,
         precision=chosen,
@@ -78,7 +94,9 @@ def fast_compile(
         batch_size=batch_size,
         asked_steps=steps_per_execution,
         asked_jit=jit,
+        asked_pipeline=choice("pipeline", pipeline, PIPELINES),
     )
+    execution = dataclasses.replace(execution, reasons=(*execution.reasons, *exact))
     model.compile(
         optimizer=optimizer,
         loss=loss,
@@ -87,7 +105,7 @@ def fast_compile(
         jit_compile=execution.jit,
         **arguments,
     )
-    if scanned_steps.scan_steps(model):
+    if scanned_steps.scan_steps(model, execution.pipeline == "device") and execution.steps_per_execution > 1:
         reason = "the steps of an execution in one jax.lax.scan"
         execution = dataclasses.replace(execution, reasons=(*execution.reasons, reason))
     if boolean("verbose", verbose):

@@ -113,6 +113,7 @@ class Training(_Section):
 
     strategy: `mini_batch`; `sequential`, one sample a step; `full_batch`, one update an epoch from the gradient of the
     whole training set, accumulated over batches of at most `batch_size`, since a whole data set does not fit in memory.
+    pipeline: where batches are made: on the `host`, or out of images on the `device` in the compiled step, on JAX.
     label_smoothing: the share of each label that is spread over all classes; the logged losses have it in them.
     """
 
@@ -122,6 +123,7 @@ class Training(_Section):
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     steps_per_execution: Literal["auto"] | PositiveInt = "auto"
     jit: Literal["auto"] | bool = "auto"
+    pipeline: Literal["auto", "host", "device"] = "auto"
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     label_smoothing: Fraction = 0.0
 

@@ -1,6 +1,7 @@
 """Layers that Keras lacks, and what belongs to layers."""
 
 from kerastrain.layers.activations import GELU, Maxout, PReLU, StochasticGELU
+from kerastrain.layers.convolutional import SmallImageConv2D
 from kerastrain.layers.core import TiedDense
 from kerastrain.layers.normalization import (
     FusedBatchNormalization,
@@ -8,6 +9,7 @@ from kerastrain.layers.normalization import (
     TextbookBatchNormalization,
     recalibrate,
 )
+from kerastrain.layers.pooling import FusedMaxPooling2D
 from kerastrain.layers.preprocessing import (
     MeanCentering,
     MinMaxScaling,
@@ -30,6 +32,7 @@ __all__ = [
     "DropBlock2D",
     "DropConnect",
     "FusedBatchNormalization",
+    "FusedMaxPooling2D",
     "GhostBatchNormalization",
     "Maxout",
     "MeanCentering",
@@ -37,6 +40,7 @@ __all__ = [
     "NonNegativeShift",
     "PCAWhitening",
     "PReLU",
+    "SmallImageConv2D",
     "StochasticDepth",
     "StochasticGELU",
     "TestTimeAugmentation",

@@ -6,6 +6,7 @@ import keras
 
 from kerastrain._core.checks import number
 from kerastrain._core.registry import PositiveFloat
+from kerastrain.layers import FusedMaxPooling2D, SmallImageConv2D
 from kerastrain.topologies.arguments import Widths, image_layers, image_shape, still_images, whole_numbers
 from kerastrain.topologies.components import Activation, Dropout, Initializer, Normalization, Regularizer
 from kerastrain.topologies.parts import Parts, through
@@ -60,7 +61,7 @@ def airbench(
     Reference: Jordan, 2024, 94% on CIFAR-10 in 3.29 seconds on a single GPU, arXiv:2404.00498, section 3; its first
     layer has a bias, trained for three epochs, which this one has not.
     """
-    parts = Parts(activation, initializer, normalization, dropout, regularizer, seed)
+    parts = Parts(activation, initializer, normalization, dropout, regularizer, seed, SmallImageConv2D)
     widths = whole_numbers("widths", widths)
     scale = number("logit_scale", logit_scale, above=0)
     shape = image_shape(input_shape, divisions=len(widths))
@@ -79,6 +80,6 @@ def airbench(
 
 def _stage(x: keras.KerasTensor, parts: Parts, width: int, name: str) -> keras.KerasTensor:
     convolution, *normalization = parts.convolution(width, name, 1)
-    x = keras.layers.MaxPooling2D(name=f"{name}_pooling")(convolution(x))
+    x = FusedMaxPooling2D(name=f"{name}_pooling")(convolution(x))
     x = through(x, [*normalization, *parts.spatial_activation(f"{name}_activation1")])
     return through(x, [*parts.convolution(width, name, 2), *parts.spatial_activation(f"{name}_activation2")])

@@ -26,7 +26,7 @@ from kerastrain.topologies.components import (
 
 @dataclasses.dataclass(frozen=True)
 class Parts:
-    """The five exchangeable parts, as values (see `components`), and the model's seed.
+    """The five exchangeable parts, as values (see `components`), the model's seed, and the class of its convolutions.
 
     A weighted layer has no bias where the normalization behind it adds one of its own (Ioffe and Szegedy, 2015, arXiv
     1502.03167, section 3.2).
@@ -38,6 +38,7 @@ class Parts:
     dropout: Dropout
     regularizer: Regularizer
     seed: int | None
+    convolution_layer: type[keras.layers.Conv2D] = keras.layers.Conv2D
 
     def dense(self, units: int, name: str) -> list[keras.Layer]:
         """Dense, normalization, activation, dropout: the last three where they are asked for."""
@@ -77,7 +78,7 @@ class Parts:
         kernel = self.kernel(name, spatial=True)
         layers = [
             self._connected(
-                keras.layers.Conv2D(
+                self.convolution_layer(
                     features, size, strides=strides, padding=padding, use_bias=not _centers(norm), name=name, **kernel
                 )
             ),
