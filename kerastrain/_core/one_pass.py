@@ -28,7 +28,7 @@ class OnePass:
     def __call__(self, x: Any) -> Any:
         """`function(x)`, in the dtype of `x`. A symbolic tensor of Keras has no values to walk over yet."""
         there = keras.backend.backend() == "tensorflow" and not isinstance(x, keras.KerasTensor)
-        if there and keras.backend.standardize_dtype(x.dtype) != "float64" and xla_is_there():
+        if there and keras.backend.standardize_dtype(x.dtype) != "float64" and _xla_is_there():
             return self._compiled(x)
         return self.function(x)
 
@@ -56,7 +56,7 @@ class OnePass:
 
 
 @functools.cache
-def xla_is_there() -> bool:
+def _xla_is_there() -> bool:
     """Whether this build of TensorFlow can compile for its default device."""
     tensorflow: Any = importlib.import_module("tensorflow")
     with tensorflow.init_scope():

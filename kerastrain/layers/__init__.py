@@ -9,7 +9,6 @@ from kerastrain.layers.normalization import (
     TextbookBatchNormalization,
     recalibrate,
 )
-from kerastrain.layers.pooling import FusedMaxPooling2D
 from kerastrain.layers.preprocessing import (
     MeanCentering,
     MinMaxScaling,
@@ -32,7 +31,6 @@ __all__ = [
     "DropBlock2D",
     "DropConnect",
     "FusedBatchNormalization",
-    "FusedMaxPooling2D",
     "GhostBatchNormalization",
     "Maxout",
     "MeanCentering",

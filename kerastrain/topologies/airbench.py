@@ -6,7 +6,7 @@ import keras
 
 from kerastrain._core.checks import number
 from kerastrain._core.registry import PositiveFloat
-from kerastrain.layers import FusedMaxPooling2D, SmallImageConv2D
+from kerastrain.layers import SmallImageConv2D
 from kerastrain.topologies.arguments import Widths, image_layers, image_shape, still_images, whole_numbers
 from kerastrain.topologies.components import Activation, Dropout, Initializer, Normalization, Regularizer
 from kerastrain.topologies.parts import Parts, through
@@ -80,6 +80,6 @@ def airbench(
 
 def _stage(x: keras.KerasTensor, parts: Parts, width: int, name: str) -> keras.KerasTensor:
     convolution, *normalization = parts.convolution(width, name, 1)
-    x = FusedMaxPooling2D(name=f"{name}_pooling")(convolution(x))
+    x = keras.layers.MaxPooling2D(name=f"{name}_pooling")(convolution(x))
     x = through(x, [*normalization, *parts.spatial_activation(f"{name}_activation1")])
     return through(x, [*parts.convolution(width, name, 2), *parts.spatial_activation(f"{name}_activation2")])

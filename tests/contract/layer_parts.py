@@ -18,7 +18,6 @@ MAKE = {
     "layers.DropBlock2D": (lambda: layers.DropBlock2D(0.2, block_size=3, seed=1), IMAGES),
     "layers.DropConnect": (lambda: layers.DropConnect(keras.layers.Conv2D(3, 3), 0.3, seed=1), IMAGES),
     "layers.FusedBatchNormalization": (lambda: layers.FusedBatchNormalization(momentum=0.5), IMAGES),
-    "layers.FusedMaxPooling2D": (lambda: layers.FusedMaxPooling2D(3), IMAGES),
     "layers.GELU": (lambda: layers.GELU("sigmoid"), VECTORS),
     "layers.GhostBatchNormalization": (lambda: layers.GhostBatchNormalization(3, momentum=0.5), IMAGES),
     "layers.Maxout": (lambda: layers.Maxout(2), IMAGES),

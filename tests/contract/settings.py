@@ -91,7 +91,6 @@ ROWS: dict[str, Row] = {
     "layers.DropConnect": Row("layer"),
     "layers.GELU": Row("layer"),
     "layers.FusedBatchNormalization": Row("layer"),
-    "layers.FusedMaxPooling2D": Row("layer"),
     "layers.GhostBatchNormalization": Row("layer"),
     "layers.Maxout": Row("layer"),
     "layers.MeanCentering": Row("layer"),
