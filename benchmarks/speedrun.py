@@ -1,6 +1,7 @@
 """The speed run beside its PyTorch peer: whole processes in turn, one JSON line a run, resumable.
 
-    KERASTRAIN_CIFAR10=cifar10.npz python benchmarks/speedrun.py [--seeds 5] [--sides kerastrain pytorch] [--epochs 10]
+    KERASTRAIN_CIFAR10=cifar10.npz python benchmarks/speedrun.py [--seeds 5] [--sides kerastrain pytorch]
+        [--recipe cifar_speedrun_muon] [--set KEY=VALUE]
 
 Each run is a process of its own, and its seconds are of the whole of it: imports, data, compilation, training, and the
 test set with and without views. What `results/speedrun.jsonl` has of this commit's `kerastrain/` is not run again. On
@@ -32,10 +33,10 @@ def children_seconds():
     return times.children_user + times.children_system
 
 
-def kerastrain(seed, epochs, settings):
+def kerastrain(seed, recipe, settings):
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "kerastrain.cli.main", "train", "cifar_speedrun", "--out", f"{folder}/run"]
-        command += ["--seed", str(seed), "--epochs", str(epochs), *settings]
+        command = [sys.executable, "-m", "kerastrain.cli.main", "train", recipe, "--out", f"{folder}/run"]
+        command += ["--seed", str(seed), *settings]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     result = json.loads(done.stdout.splitlines()[-1])
     views = result.get("test_time_augmentation", {}).get("test", {})
@@ -47,7 +48,7 @@ def kerastrain(seed, epochs, settings):
     }
 
 
-def pytorch(seed, epochs, settings):
+def pytorch(seed, recipe, settings):
     command = [
         sys.executable,
         str(pathlib.Path(__file__).parent / "airbench_peer.py"),
@@ -65,7 +66,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--sides", nargs="+", choices=SIDES, default=list(SIDES))
-    parser.add_argument("--epochs", type=int, default=10, help="of the Keras side")
+    parser.add_argument("--recipe", default="cifar_speedrun_muon", help="of the Keras side")
     parser.add_argument("--set", action="append", default=[], help="as `kerastrain train` takes it")
     arguments = parser.parse_args()
     rows = [json.loads(line) for line in PATH.read_text().splitlines()] if PATH.exists() else []
@@ -74,11 +75,13 @@ def main():
         # There and back, so that neither side is always the first.
         for side in arguments.sides[:: 1 if seed % 2 == 0 else -1]:
             code = tree() if side == "kerastrain" else "peer"
-            about = {"side": side, "seed": seed, "code": code, "settings": settings, "asked_epochs": arguments.epochs}
+            about = {"side": side, "seed": seed, "code": code, "settings": settings, "recipe": arguments.recipe}
+            if side == "pytorch":  # Which knows neither.
+                about |= {"settings": [], "recipe": "airbench94"}
             if any(about.items() <= row.items() for row in rows):
                 continue
             wall, cpu = time.perf_counter(), children_seconds()
-            found = SIDES[side](seed, arguments.epochs, settings)
+            found = SIDES[side](seed, arguments.recipe, settings)
             seconds = {
                 "seconds": round(time.perf_counter() - wall, 1),
                 "cpu_seconds": round(children_seconds() - cpu, 1),

@@ -29,7 +29,7 @@ PEER = pathlib.Path(__file__).parent / "resnet20_peer.py"
 RATES = (0.05, 0.1, 0.2, 0.4)
 BUDGETS = (10, 15, 20, 25, 30)
 CAP = 45 * 60
-# The recipe `cifar_speedrun`, shortened.
+# The recipe `cifar_speedrun_muon`, shortened.
 OURS = (
     {"training.epochs": 3},
     {"training.epochs": 4},
@@ -50,7 +50,15 @@ def ours(changes, extra=()):
     begin = time.perf_counter()
     settings = {"evaluation.roles": "[test]", "evaluation.test_time_augmentation": "null", **changes}
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "kerastrain.cli.main", "train", "cifar_speedrun", "--out", f"{folder}/run"]
+        command = [
+            sys.executable,
+            "-m",
+            "kerastrain.cli.main",
+            "train",
+            "cifar_speedrun_muon",
+            "--out",
+            f"{folder}/run",
+        ]
         command += [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
         done = subprocess.run([*command, *extra], stdout=subprocess.PIPE, text=True, check=True)
     result = json.loads(done.stdout.splitlines()[-1])

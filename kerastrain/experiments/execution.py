@@ -12,7 +12,8 @@ from kerastrain._core.errors import InputError
 # A call into the compiled loop should take about this long: long enough to hide Keras's overhead of about a millisecond
 # a step, short enough that progress moves and Ctrl-C is answered.
 _TARGET_SECONDS = 0.5
-_MAX_STEPS = 64
+# On JAX the batches of an execution are stacked first.
+_MAX_STEPS = {"tensorflow": 256, "jax": 64}
 # Multiply-adds a second that a core reaches in training, in orders of magnitude; only the step count depends on it.
 _MULTIPLY_ADDS_PER_SECOND = 3e10
 _ACCELERATOR_FACTOR = 500
@@ -192,7 +193,7 @@ def _steps_per_execution(
     seconds = 3 * multiply_adds(model) * batch_size / speed
     if math.isnan(seconds):
         return 1, "steps_per_execution 1: the size of an image is not known"
-    chosen = max(1, min(_MAX_STEPS, steps, int(_TARGET_SECONDS / max(seconds, 1e-9))))
+    chosen = max(1, min(_MAX_STEPS[backend], steps, int(_TARGET_SECONDS / max(seconds, 1e-9))))
     return chosen, f"steps_per_execution {chosen}: about {_milliseconds(seconds)} of arithmetic a step"
 
 

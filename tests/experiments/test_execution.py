@@ -72,7 +72,7 @@ def chosen(model, steps=1000, batch_size=32, asked_steps="auto", asked_jit="auto
 def test_steps_and_jit(on):
     on()
     small = chosen(network(5))
-    assert small.steps_per_execution == 64 and not small.jit and small.device == "cpu"
+    assert small.steps_per_execution == 256 and not small.jit and small.device == "cpu"
     assert chosen(network(5), steps=7).steps_per_execution == 7
     # A step of many seconds leaves progress and Ctrl-C their turn after each.
     assert chosen(network(5), batch_size=10**8).steps_per_execution == 1
