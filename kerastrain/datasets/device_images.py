@@ -1,4 +1,4 @@
-"""Training images that stay where they are computed on, and are cropped and mirrored there."""
+"""Training images that stay where they are computed on, and are cropped and mirrored there; on JAX."""
 
 import dataclasses
 from typing import Any

@@ -11,12 +11,13 @@ from kerastrain._core.errors import InputError
 from kerastrain.datasets import Batches
 
 pytestmark = pytest.mark.backend
-ON_JAX = pytest.mark.skipif(keras.backend.backend() != "jax", reason="steps are scanned on JAX alone")
+ON_JAX = pytest.mark.skipif(keras.backend.backend() != "jax", reason="batches are made on the device on JAX alone")
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (50, 9, 7, 3), dtype=np.uint8)
 LABELS = np.arange(50) % 4
 
 
+@ON_JAX
 @pytest.mark.parametrize("flip", ["none", "random", "alternating"])
 @pytest.mark.parametrize("crop", [0, 1, 3])
 def test_a_batch_is_the_one_of_the_host(crop, flip):
@@ -33,6 +34,7 @@ def test_a_batch_is_the_one_of_the_host(crop, flip):
             assert places.shape == (len(labels), 4) and expected.dtype == np.uint8
 
 
+@ON_JAX
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
 def test_it_is_resized_as_on_the_host(dtype):
     batches = Batches(IMAGES.astype(dtype), LABELS, 16, seed=1, crop=2, flip="random", resolutions=[(5, 1)])

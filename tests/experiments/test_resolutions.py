@@ -25,6 +25,7 @@ def recipe(**changes):
     return experiments.load("convnet", overrides)
 
 
+@pytest.mark.slow
 @pytest.mark.backend
 def test_stages_are_shares_of_the_training_and_the_model_keeps_its_size():
     made = recipe()
