@@ -45,10 +45,9 @@ def test_stages_are_shares_of_the_training_and_the_model_keeps_its_size():
     assert training_batches(recipe(training__epochs=1), data).resolutions == ((20, 1),)
 
 
-@pytest.mark.parametrize("size", [1, 4])
-def test_a_network_without_room_for_them_is_refused(size):
-    made = recipe(data__augment__resolutions=[{"size": size, "until": 0.5}])
-    with pytest.raises(InputError, match=rf"`data.augment.resolutions`.*does not take images of {size}x{size}"):
+def test_a_network_without_room_for_them_is_refused():
+    made = recipe(data__augment__resolutions=[{"size": 4, "until": 0.5}])
+    with pytest.raises(InputError, match=r"`data.augment.resolutions`.*does not take images of 4x4"):
         experiments.build(made, experiments.prepare(made))
 
 
@@ -61,12 +60,6 @@ def test_a_network_of_one_size_is_refused():
         experiments.build(made, experiments.prepare(made))
     with pytest.raises(InputError, match=r"resolutions.*`multi_input` reads more"):
         experiments.load("multi_input", {"data.augment.resolutions": STAGES})
-
-
-def test_larger_images_than_there_are_are_refused():
-    made = recipe(data__augment__resolutions=[{"size": 33, "until": 0.5}])
-    with pytest.raises(InputError, match="shorter side of the images, 32"):
-        experiments.build(made, experiments.prepare(made))
 
 
 def test_the_finished_model_answers_at_its_own_size_alone(tmp_path):
