@@ -36,6 +36,31 @@ def airbench_step(report: dict[str, Any]) -> list[str]:
     return table(report, "One training step of the speed run's network", said, columns, lines)
 
 
+def speedrun(rows: list[dict[str, Any]]) -> list[str]:
+    """Both sides of the speed run, a line a run, and their means."""
+    peers = [row for row in rows if row["side"] == "pytorch"]
+    # Of the last code that was measured.
+    ours = [row for row in rows if row["side"] != "pytorch"]
+    ours = [row for row in ours if (row["code"], row["recipe"]) == (ours[-1]["code"], ours[-1]["recipe"])]
+    most = max(row["seconds"] for row in (*peers, *ours))
+    lines = []
+    for side in (ours, peers):
+        means = {
+            key: statistics.mean(row[key] for row in side)
+            for key in ("plain", "views_probabilities", "training_seconds", "seconds", "cpu_seconds")
+        }
+        runs = [(f"seed {row['seed']}", row) for row in side]
+        for name, row in [*runs, (f"**mean of {len(side)}**", means)]:
+            lines.append(
+                f"| {side[0]['side']}, {side[0]['recipe']} | {name} | {100 * row['plain']:.2f} "
+                f"| {100 * row['views_probabilities']:.2f} | {row['training_seconds']:.0f} | {row['seconds']:.0f} "
+                f"| {row['cpu_seconds']:.0f} | {bar(row['seconds'], most)} |"
+            )
+    said = "Whole processes in turn, all 50,000 images, the test set read once a run, with and without six views."
+    columns = "| side | | test % | with views % | s of training | s in all | CPU s | |"
+    return table(ours[-1], "The speed run beside its PyTorch peer", said, columns, lines)
+
+
 def fit_overhead(report: dict[str, Any]) -> list[str]:
     """What `fit` costs a step."""
     most = max(row["microseconds_a_step"] for row in report["rows"])
