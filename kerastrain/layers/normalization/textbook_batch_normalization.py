@@ -47,6 +47,10 @@ class TextbookBatchNormalization(OwnBatchNormalization):
     Ioffe and Szegedy, 2015, Batch normalization, arXiv:1502.03167, algorithm 1, has it inside the root.
     """
 
+    # Its own, for `inspect.signature`: in early Pythons 3.11 an inherited one is hidden by Keras's `__new__`.
+    def __init__(self, axis: int = -1, momentum: float = 0.99, epsilon: float = 1e-3, **kwargs: Any) -> None:
+        super().__init__(axis=axis, momentum=momentum, epsilon=epsilon, **kwargs)
+
     def normalized(self, inputs: Any, mean: Any, variance: Any) -> Any:
         # The root of 0 has no slope, and a channel that never fires would make the gradients NaN.
         deviation = keras.ops.sqrt(keras.ops.maximum(variance, _LEAST_VARIANCE))
