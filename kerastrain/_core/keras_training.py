@@ -1,8 +1,11 @@
 """What is used of Keras's `fit` beyond its public API; a test fails when Keras changes it."""
 
 import contextlib
+import importlib
+import inspect
 import sys
-from collections.abc import Callable, Iterator, Mapping
+import types
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -20,7 +23,7 @@ def callback_list_of(callback: keras.callbacks.Callback) -> keras.callbacks.Call
     """
     frame = sys._getframe(1)
     while frame is not None:
-        caller = frame.f_locals.get("self")
+        caller = _local_variables(frame, ("self",)).get("self")
         if isinstance(caller, keras.callbacks.CallbackList) and callback in caller.callbacks:
             return caller
         frame = frame.f_back  # type: ignore[assignment]
@@ -84,12 +87,30 @@ def validation_of_fit() -> dict[str, Any] | None:
     }
 
 
+def without_autotuning() -> None:
+    """Let TensorFlow leave the pipeline as it is that the running `fit` has made of a PyDataset.
+
+    An iterator that is tuned is not gone before the thread that tunes it wakes up, which does so less and less often:
+    between two epochs `fit` then stands still, for up to ten seconds after an epoch of two minutes. There is nothing to
+    tune: the batches are made one by one. Called by a PyDataset's `on_epoch_end`, in front of the first epoch.
+    """
+    dataset: Any = getattr(_epoch_iterator(), "_distributed_dataset", None)
+    if hasattr(dataset, "with_options"):  # Else it is on another backend, or shared out among replicas.
+        options = importlib.import_module("tensorflow").data.Options()
+        options.autotune.enabled = False
+        _epoch_iterator()._distributed_dataset = dataset.with_options(options)
+
+
 def is_described() -> bool:
     """Whether Keras looks at a PyDataset's batches just now only for their shapes, which TensorFlow wants to know."""
     frame = sys._getframe(1)
-    while frame is not None and not (frame.f_code.co_name == "get_tf_dataset" and "num_batches" in frame.f_locals):
+    while frame is not None and not _describes(frame.f_code):
         frame = frame.f_back  # type: ignore[assignment]
     return frame is not None
+
+
+def _describes(code: types.CodeType) -> bool:
+    return code.co_name == "get_tf_dataset" and "num_batches" in code.co_varnames
 
 
 def replicas_of_fit() -> int:
@@ -113,12 +134,33 @@ def _epoch_iterator() -> Any:
     return None if names is None else names["epoch_iterator"]
 
 
+# What is read of `fit`, `evaluate` and `predict`.
+_NAMES = (
+    *("self", "epoch_iterator", "epoch", "initial_epoch"),
+    *("validation_data", "validation_batch_size", "validation_steps", "validation_freq"),
+)
+
+
 def _names_in_fit() -> Mapping[str, Any] | None:
-    """The local variables of the `fit`, `evaluate` or `predict` that is going on."""
+    """The local variables `_NAMES` of the `fit`, `evaluate` or `predict` that is going on."""
     frame = sys._getframe(1)
-    while frame is not None and "epoch_iterator" not in frame.f_locals:
+    while frame is not None:
+        found = _local_variables(frame, _NAMES) if "epoch_iterator" in frame.f_code.co_varnames else {}
+        if "epoch_iterator" in found:
+            return found
         frame = frame.f_back  # type: ignore[assignment]
-    return None if frame is None else frame.f_locals
+    return None
+
+
+def _local_variables(frame: types.FrameType, names: Sequence[str]) -> dict[str, Any]:
+    """Those of the local variables `names` of a running function that have a value."""
+    everything = frame.f_locals
+    found = {name: everything[name] for name in names if name in everything}
+    # Before Python 3.13 the frame keeps this dict, and with it what its function has let go since: in `fit` the
+    # iterator of the epoch before. That of a module is no copy.
+    if isinstance(everything, dict) and frame.f_code.co_flags & inspect.CO_OPTIMIZED:
+        everything.clear()
+    return found
 
 
 def start_at_epoch(model: keras.Model, epoch: int | None) -> None:

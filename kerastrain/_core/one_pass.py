@@ -47,6 +47,10 @@ class OnePass:
             tensorflow.function(one, jit_compile=True, autograph=False) for one in (forward, backward)
         )
 
+        for one in (forwards, backwards):
+            # It would be told that something is wrong, where a model has more than four activations of different shape.
+            one._omit_frequent_tracing_warning = True
+
         def differentiable(x: Any) -> Any:
             return forwards(x), functools.partial(backwards, x)
 

@@ -89,6 +89,7 @@ class EpochBatches(keras.utils.PyDataset, abc.ABC):
             self._refuse_parts()
             self.start(epoch)
             keras_training.shortened_epoch(self.length)
+            keras_training.without_autotuning()
 
     def _refuse_parts(self) -> None:
         fitted = keras_training.fitted_data()

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 
 from kerastrain import layers, optimizers, plots
-from kerastrain._core import atomic_files, machine
+from kerastrain._core import atomic_files, machine, small_data
 from kerastrain.experiments.build import build_for_execution, step_samples, training_batches, views_of
 from kerastrain.experiments.callback_context import EVALUATION_BATCH, RECALIBRATION_SAMPLES
 from kerastrain.experiments.fit import Training, fit
@@ -150,7 +150,8 @@ def evaluate(
     for role in roles:
         if getattr(data, ROLES[role]) is None:
             continue
-        inputs, labels = getattr(data, ROLES[role])
+        batches = small_data.batched(getattr(data, ROLES[role]), EVALUATION_BATCH)
+        inputs, labels = batches if isinstance(batches, tuple) else (batches, None)
         values = model.evaluate(
             inputs, labels, batch_size=EVALUATION_BATCH, verbose=0, return_dict=True, callbacks=list(callbacks)
         )

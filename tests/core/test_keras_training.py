@@ -1,9 +1,13 @@
 """What is used of Keras's `fit` beyond its public API; these fail when Keras changes it."""
 
+import sys
+import weakref
+
 import keras
 import numpy as np
 import pytest
 
+from kerastrain import datasets
 from kerastrain._core import keras_training
 
 pytestmark = pytest.mark.backend
@@ -232,3 +236,34 @@ def test_the_validation_of_fit_is_told():
     network().fit(Data(), callbacks=[callback], shuffle=False, verbose=0)
     assert found == [{"data": held, "batch_size": 2, "steps": 1, "every_epochs": 3}, None]
     assert keras_training.validation_of_fit() is None
+
+
+def test_a_frame_that_was_looked_into_does_not_keep_what_its_function_lets_go():
+    class Large:
+        pass
+
+    def caller():
+        self, other = Large(), Large()
+        gone = weakref.ref(self), weakref.ref(other)
+        assert keras_training.callback_list_of(None) is None
+        del self, other
+        return [one() for one in gone]
+
+    assert caller() == [None, None]
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf.data is TensorFlow's")
+def test_the_pipeline_of_our_batches_is_not_tuned_which_fit_would_wait_for():
+    x, y = np.zeros((8, 4, 4, 3), np.uint8), np.zeros(8, np.int64)
+    found = []
+
+    def look(callback):
+        frame = sys._getframe()
+        while "epoch_iterator" not in frame.f_locals:
+            frame = frame.f_back
+        found.append(frame.f_locals["epoch_iterator"]._distributed_dataset.options().autotune.enabled)
+
+    model = keras.Sequential([keras.Input((4, 4, 3)), keras.layers.Flatten(), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    model.fit(datasets.Batches(x, y, 4, seed=0), callbacks=[Does(epoch_begin=look)], epochs=2, shuffle=False, verbose=0)
+    assert found == [False, False]

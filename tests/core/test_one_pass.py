@@ -1,5 +1,7 @@
 """Functions compiled to one pass over a tensor: what they are made of must not show."""
 
+import logging
+
 import keras
 import numpy as np
 import pytest
@@ -57,3 +59,20 @@ def test_a_symbolic_tensor_makes_a_model():
     inputs = keras.Input((3,))
     model = keras.Model(inputs, keras.layers.Lambda(CUBE)(inputs))
     np.testing.assert_allclose(array(model(POINTS[None])), POINTS[None] ** 3, rtol=1e-6)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="the warning is TensorFlow's")
+def test_many_shapes_are_no_reason_for_a_warning():
+    import tensorflow
+
+    said = []
+    handler = logging.Handler()
+    handler.emit = said.append
+    tensorflow.get_logger().addHandler(handler)
+    try:
+        one = OnePass(keras.ops.square, lambda x: 2 * x)
+        for size in range(1, 10):
+            one(keras.ops.ones((size, 2)))
+    finally:
+        tensorflow.get_logger().removeHandler(handler)
+    assert said == []
