@@ -137,13 +137,21 @@ def _piecewise_constant_decay(
 
 def _warmup(
     schedule: Rate,
-    warmup_epochs: PositiveFloat,
+    warmup_epochs: PositiveFloat | None = None,
     shape: Literal["linear", "cosine", "cubic", "exponential"] = "linear",
     start_fraction: UnitInterval = 0.0,
+    warmup_fraction: Annotated[float, Field(gt=0, lt=1)] | None = None,
     *,
     steps: int,
     epochs: int,
 ) -> Any:
+    if (warmup_epochs is None) == (warmup_fraction is None):
+        raise InputError(
+            "Exactly one of `warmup_epochs` and `warmup_fraction`, of the run, must be given. "
+            f"Received: warmup_epochs={warmup_epochs}, warmup_fraction={warmup_fraction}."
+        )
+    if warmup_epochs is None:
+        warmup_epochs = (warmup_fraction or 0) * epochs
     if warmup_epochs >= epochs:
         raise InputError(
             f"`warmup_epochs` must be below {epochs}, the epochs of the run, or the schedule would never begin. "

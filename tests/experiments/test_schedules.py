@@ -76,6 +76,12 @@ def test_half_an_epoch_of_warmup_is_half_the_steps():
     np.testing.assert_allclose(rates(section, [5, 10], steps=20), [0.1, 0.2], rtol=1e-6)
 
 
+def test_a_warmup_of_a_part_of_the_run_lasts_so_many_of_its_steps():
+    section = {"type": "warmup", "schedule": 0.2, "warmup_fraction": 0.25}
+    warmup = EPOCHS * STEPS / 4
+    np.testing.assert_allclose(rates(section, [warmup / 2, warmup, 2 * warmup]), [0.1, 0.2, 0.2], rtol=1e-6)
+
+
 def test_cosine_restarts_at_the_first_step_of_an_epoch():
     section = {"type": "cosine_decay_restarts", "initial": 0.2, "first_decay_epochs": 4, "peak_factor": 0.5}
     # Periods of 4 and 8 epochs: starts at 0, 4 and 12, each at half the height of the one before.
@@ -101,6 +107,11 @@ def test_one_step_an_epoch():
     ("section", "message"),
     [
         ({"type": "cosine_decay", "initial": 0.1, "warmup_epochs": EPOCHS}, "`warmup_epochs` must be fewer"),
+        ({"type": "warmup", "schedule": 0.1}, "Exactly one of `warmup_epochs` and `warmup_fraction`"),
+        (
+            {"type": "warmup", "schedule": 0.1, "warmup_epochs": 1, "warmup_fraction": 0.1},
+            "Received: warmup_epochs=1.0, warmup_fraction=0.1",
+        ),
         ({"type": "piecewise_constant_decay", "boundary_epochs": [2, 2], "values": [1, 2, 3]}, "must rise"),
         ({"type": "piecewise_constant_decay", "boundary_epochs": [3, 2], "values": [1, 2, 3]}, "must rise"),
         ({"type": "piecewise_constant_decay", "boundary_epochs": [1, 2], "values": [1, 2]}, "one value more"),
