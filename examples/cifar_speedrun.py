@@ -22,8 +22,6 @@ parser.add_argument("--seed", type=int, default=0)
 parser.add_argument("--out", type=pathlib.Path, help="a folder to save the model and its checkpoints in")
 parser.add_argument("--smoke", action="store_true")
 
-BATCH = 1024
-
 
 def whitened(images: np.ndarray) -> list[keras.Layer]:
     """Standardized channels, then a frozen convolution that takes the correlation out of 2x2 patches."""
@@ -54,7 +52,7 @@ def muon(steps: int) -> optimizers.ComposedOptimizer:
     """Convolutions move by orthogonalized momentum; rates of their own for batch-norm offsets and the head."""
     return optimizers.ComposedOptimizer(
         optimizers.OrthogonalizedMomentum(
-            keras.optimizers.schedules.PolynomialDecay(0.24, steps, 0.0),
+            keras.optimizers.schedules.PolynomialDecay(0.12, steps, 0.0),
             momentum=0.6,
             other_momentum=0.85,
             steps=3,
@@ -72,7 +70,9 @@ def main(arguments: argparse.Namespace) -> dict:
     data = datasets.load("synthetic" if arguments.smoke else arguments.data)
     samples = 256 if arguments.smoke else len(data.y_train)
     epochs = arguments.epochs or (8 if arguments.muon else 10)
-    epochs, batch_size = (2, 64) if arguments.smoke else (epochs, BATCH)
+    batch_size, momentum = (512, 0.75) if arguments.muon else (1024, 0.6)
+    if arguments.smoke:
+        epochs, batch_size = 2, 64
     images, labels = data.x_train[:samples], data.y_train[:samples]
     smaller = [(24, epochs // 2)] if arguments.muon and epochs > 1 else []
     batches = datasets.Batches(
@@ -81,7 +81,7 @@ def main(arguments: argparse.Namespace) -> dict:
     keras.utils.set_random_seed(arguments.seed)
     model = topologies.airbench(
         widths=(8, 16, 16) if arguments.smoke else (64, 256, 256),
-        normalization={"type": "fused_batch", "momentum": 0.6, "epsilon": 1e-12, "scale": False},
+        normalization={"type": "fused_batch", "momentum": momentum, "epsilon": 1e-12, "scale": False},
         input_shape=data.image_shape,
         classes=data.classes,
         preprocessing=whitened(images),
