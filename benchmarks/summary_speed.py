@@ -56,7 +56,7 @@ def speedrun(rows: list[dict[str, Any]]) -> list[str]:
                 f"| {100 * row['views_probabilities']:.2f} | {row['training_seconds']:.0f} | {row['seconds']:.0f} "
                 f"| {row['cpu_seconds']:.0f} | {bar(row['seconds'], most)} |"
             )
-    said = "Whole processes in turn, all 50,000 images, the test set read once a run, with and without six views."
+    said = "Whole processes, all 50,000 images, the test set read once a run, with and without six views."
     columns = "| side | | test % | with views % | s of training | s in all | CPU s | |"
     return table(ours[-1], "The speed run beside its PyTorch peer", said, columns, lines)
 

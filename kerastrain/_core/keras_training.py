@@ -91,7 +91,7 @@ def without_autotuning() -> None:
     """Let TensorFlow leave the pipeline as it is that the running `fit` has made of a PyDataset.
 
     An iterator that is tuned is not gone before the thread that tunes it wakes up, which does so less and less often:
-    between two epochs `fit` then stands still, for up to ten seconds after an epoch of two minutes. There is nothing to
+    between two epochs `fit` then stands still, for up to nine seconds where epochs take six. There is nothing to
     tune: the batches are made one by one. Called by a PyDataset's `on_epoch_end`, in front of the first epoch.
     """
     dataset: Any = getattr(_epoch_iterator(), "_distributed_dataset", None)
