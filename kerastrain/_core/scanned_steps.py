@@ -46,7 +46,7 @@ class _Scanned:
     def __call__(self, state: Any, iterator: Iterator[Any]) -> Any:
         fitted = keras_training.fitted_data() if self._images_on_device else None
         data: Any = None if fitted is None else fitted[0]
-        images, making = getattr(data, "on_device", _nothing)() or (None, None)
+        images, making = (data.on_device() if hasattr(data, "on_device") else None) or (None, None)
         # Keras's iterator asks the data set for a batch within `next`, for this one or for the one behind it.
         with data.as_places() if making is not None else contextlib.nullcontext():
             batches = list(itertools.islice(iterator, self._model.steps_per_execution))
@@ -71,10 +71,6 @@ class _Scanned:
 
         state, logs = self._jax.lax.scan(step, state, stacked)
         return tree.map_structure(lambda values: values[-1], logs), state
-
-
-def _nothing() -> None:
-    return None
 
 
 def _runs_of_one_shape(batches: list[Any]) -> list[list[Any]]:

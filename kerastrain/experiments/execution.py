@@ -30,8 +30,8 @@ class Execution:
     precision: str
     steps_per_execution: int
     jit: bool
+    pipeline: str
     reasons: tuple[str, ...]
-    pipeline: str = "host"
 
     def facts(self) -> dict[str, Any]:
         return dataclasses.asdict(self) | {"reasons": list(self.reasons)}
@@ -106,7 +106,7 @@ def choose_execution(
     pipeline, reason = _choose_pipeline(asked_pipeline, jit, device)
     if backend == "jax":  # Elsewhere there is one.
         reasons.append(reason)
-    return Execution(backend, device or "cpu", precision[0], per_execution, jit, tuple(reasons), pipeline)
+    return Execution(backend, device or "cpu", precision[0], per_execution, jit, pipeline, tuple(reasons))
 
 
 def _alone(model: keras.Model, asked_steps: Any, asked_jit: Any) -> str | None:

@@ -50,6 +50,28 @@ def test_newton_schulz_is_its_polynomial_of_the_singular_values(shape):
 
 
 @pytest.mark.backend
+@pytest.mark.parametrize("steps", [3, 4, 5, 7])
+@pytest.mark.parametrize("shape", [(72, 8), (8, 72)], ids=str)
+def test_several_steps_at_once_are_those_steps_where_singular_values_are_tiny(shape, steps):
+    generator = np.random.default_rng(2)
+    left, right = (np.linalg.qr(generator.normal(size=(side, 8)))[0] for side in shape)
+    matrix = (left * np.logspace(0, -7, 8) @ right.T).astype(np.float32)
+    found = keras.ops.convert_to_numpy(newton_schulz(keras.ops.convert_to_tensor(matrix), steps))
+    # As far as float32's rounding of the matrix, 6e-8, goes when it is raised by 3.4445 a step.
+    tolerance = 1e-7 * 3.4445**steps
+    np.testing.assert_allclose(found, orthogonalized(matrix.astype(float), steps), rtol=0, atol=tolerance)
+
+
+@pytest.mark.backend
+def test_sixteen_bits_are_near_enough_too():
+    matrix = np.random.default_rng(3).normal(size=(72, 8))
+    found = newton_schulz(keras.ops.cast(matrix, "bfloat16"), 5)
+    assert keras.backend.standardize_dtype(found.dtype) == "bfloat16"
+    found = keras.ops.convert_to_numpy(keras.ops.cast(found, "float32"))
+    np.testing.assert_allclose(found, orthogonalized(matrix, 5), rtol=0, atol=0.02)
+
+
+@pytest.mark.backend
 @pytest.mark.parametrize(
     "options",
     [{}, {"nesterov": False}, {"steps": 3}, {"rms_rate": 0.2}, {"unit_norm": True}, {"weight_decay": 0.05}],
