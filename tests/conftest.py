@@ -4,6 +4,10 @@ import gc
 
 import pytest
 
+from kerastrain._core import onednn
+
+onednn.switch_on()  # As the command line does, whose results tests compare with their own, bit by bit.
+
 
 @pytest.fixture(scope="module", autouse=True)
 def what_outlives_a_file_is_not_searched_again():

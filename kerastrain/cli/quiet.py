@@ -7,6 +7,8 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 
+from kerastrain._core import onednn
+
 
 @contextlib.contextmanager
 def quiet_start(verbose: bool) -> Iterator[None]:
@@ -38,6 +40,7 @@ def quiet_start(verbose: bool) -> Iterator[None]:
 
 def start_keras(verbose: bool) -> None:
     """Import Keras and its backend, and run one operation so that devices are found, all without noise."""
+    onednn.switch_on()
     with quiet_start(verbose):
         import keras
 

@@ -14,6 +14,7 @@ from kerastrain._core.errors import InputError
 from kerastrain._core.keras_layers import all_layers
 from kerastrain.callbacks import StatefulCallback
 from kerastrain.datasets import Batches
+from kerastrain.datasets.resolutions import checked_resolutions
 from kerastrain.experiments.augmentation_parts import AugmentationLayers, mixes_labels
 from kerastrain.experiments.callback_context import CallbackContext
 from kerastrain.experiments.callback_parts import MOVES_THE_OPTIMIZER, build_callbacks
@@ -23,7 +24,7 @@ from kerastrain.experiments.movable import movable_optimizer
 from kerastrain.experiments.optimizer_parts import build_optimizer
 from kerastrain.experiments.prepare import PreparedData
 from kerastrain.experiments.preprocess_parts import PREPROCESSORS
-from kerastrain.experiments.recipe import Recipe
+from kerastrain.experiments.recipe import Recipe, Resolution
 from kerastrain.initializers import LSUV
 from kerastrain.topologies import TOPOLOGIES
 from kerastrain.topologies import rates_in_variables as rates_module
@@ -205,17 +206,34 @@ def training_batches(recipe: Recipe, data: PreparedData) -> Batches:
         crop=recipe.data.augment.crop,
         flip=recipe.data.augment.flip,
         augmentation=_augmentation(recipe, data),
-        resolutions=_resolutions(recipe),
+        resolutions=_resolutions(recipe, data.images),
         even=recipe.training.strategy == "full_batch",
     )
 
 
-def _resolutions(recipe: Recipe) -> list[tuple[int, int]]:
+def _resolutions(recipe: Recipe, images: Any) -> list[tuple[int, int]]:
     """The stages of smaller images as `(side, epochs)`; those that are too short for an epoch are left out."""
+    stages = _stages(recipe)
+    if stages:  # Those that are left out, too, are of a size that the images have.
+        checked_resolutions([(stage.size, 1) for stage, _ in stages], images)
+    return [(stage.size, length) for stage, length in stages if length]
+
+
+def _stages(recipe: Recipe) -> list[tuple[Resolution, int]]:
+    """Each stage of smaller images, and its epochs."""
     stages = recipe.data.augment.resolutions
     ends = [0, *(round(stage.until * recipe.training.epochs) for stage in stages)]
-    lengths = [end - begin for begin, end in itertools.pairwise(ends)]
-    return [(stage.size, length) for stage, length in zip(stages, lengths, strict=True) if length]
+    lengths = (end - begin for begin, end in itertools.pairwise(ends))
+    return list(zip(stages, lengths, strict=True))
+
+
+def stages_left_out(recipe: Recipe) -> list[str]:
+    """A line on each stage of smaller images that is too short for an epoch."""
+    return [
+        f"No epoch has images of {stage.size}: `until: {stage.until}` of {recipe.training.epochs} rounds to none."
+        for stage, length in _stages(recipe)
+        if not length
+    ]
 
 
 def _augmentation(recipe: Recipe, data: PreparedData) -> AugmentationLayers | None:

@@ -228,7 +228,7 @@ def build_optimizer(
         composed: whether it is a `ComposedOptimizer` in any case, since a callback moves variables of it.
 
     Raises:
-        PartError: a part that cannot be made, parts that do not go together, or a group that matches no variable.
+        PartError: a part that cannot be made, parts that do not go together, or a pattern that matches no variable.
     """
     context = {"steps": steps, "epochs": epochs}
     with _at("learning_rate"):
@@ -236,6 +236,8 @@ def build_optimizer(
     with _at("rule"):
         entry, arguments = RULES.arguments(section["rule"])
         rule = entry.target(learning_rate=rate, **{name: made(value, **context) for name, value in arguments.items()})
+        if model is not None and isinstance(rule, optimizers.TunableOptimizer):
+            rule.check_paths([variable.path for variable in model.trainable_variables])
     transforms: list[optimizers.GradientTransform] = []
     for index, item in enumerate(section.get("gradient_transforms") or []):
         with _at("gradient_transforms", index):

@@ -12,8 +12,15 @@ import keras
 
 from kerastrain import layers, optimizers, plots
 from kerastrain._core import atomic_files, machine, small_data
-from kerastrain.experiments.build import build_for_execution, step_samples, training_batches, views_of
+from kerastrain.experiments.build import (
+    build_for_execution,
+    stages_left_out,
+    step_samples,
+    training_batches,
+    views_of,
+)
 from kerastrain.experiments.callback_context import EVALUATION_BATCH, RECALIBRATION_SAMPLES
+from kerastrain.experiments.evaluation_progress import EvaluationProgress
 from kerastrain.experiments.fit import Training, fit
 from kerastrain.experiments.interruption import Interruption, StopWhenInterrupted
 from kerastrain.experiments.prepare import PreparedData, prepare
@@ -85,6 +92,8 @@ def _run(
     announce(f"Model: {recipe.model['topology']}, {model.count_params():,} parameters. Run folder: {folder.path}")
     for reason in execution.reasons:
         announce(f"Chosen: {reason}")
+    for line in stages_left_out(recipe):
+        announce(line)
     logs = _tensorboard(folder, announce)
     training = fit(recipe, model, data, callbacks=[*logs, *callbacks], folder=folder.path, announce=announce)
     for note in training.notes:
@@ -100,10 +109,12 @@ def _run(
             announce(f"Evaluating on: {', '.join(ROLES[role] for role in recipe.evaluation.roles)}")
             interruption = Interruption()
             with interruption.listening():
-                stop = [StopWhenInterrupted(interruption)]
-                evaluated = evaluate(model, data, recipe.evaluation.roles, callbacks=stop)
+                stop = StopWhenInterrupted(interruption)
+                told = [stop, EvaluationProgress(announce, "Evaluating")]
+                evaluated = evaluate(model, data, recipe.evaluation.roles, callbacks=told)
                 if interruption.name is None:
-                    evaluated |= evaluate_views(recipe, model, data, callbacks=stop)
+                    told = [stop, EvaluationProgress(announce, "Evaluating by several views")]
+                    evaluated |= evaluate_views(recipe, model, data, callbacks=told)
             stopped = interruption.name
     metrics = evaluated if stopped is None else {**_last_epoch(recipe, training), **evaluated, "test": None}
     result = {

@@ -15,7 +15,6 @@ from kerastrain.optimizers.accumulation import Accumulation
 from kerastrain.optimizers.averaging.weight_averaging import WeightAveraging
 from kerastrain.optimizers.composed_step import ComposedStep
 from kerastrain.optimizers.fusion import Fusion, fusion_keys
-from kerastrain.optimizers.group_assignment import assign_groups
 from kerastrain.optimizers.hyperparameters import Hyperparameters
 from kerastrain.optimizers.parameter_group import ParameterGroup
 from kerastrain.optimizers.paths import path_of
@@ -161,7 +160,8 @@ class ComposedOptimizer(keras.optimizers.Optimizer):
             self._loaded = _Plain(None)
 
     def check_groups(self, model: keras.Model) -> None:
-        """Raise at once what `build` would raise at the first step: groups that do not fit the model's variables.
+        """Raise at once what `build` would raise at the first step: groups, or what the rule excludes, that do not fit
+        the model's variables.
 
         Raises:
             InputError: a pattern matches no trainable variable, or an option is set two times for one; or the model is
@@ -169,7 +169,7 @@ class ComposedOptimizer(keras.optimizers.Optimizer):
         """
         if not model.built:
             raise InputError(f"The model `{model.name}` must be built, since variables have no paths before.")
-        assign_groups(self.groups, [variable.path for variable in model.trainable_variables])
+        self._routing.check([variable.path for variable in model.trainable_variables])
 
     @property
     def fused_paths(self) -> list[list[str]]:

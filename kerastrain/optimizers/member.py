@@ -7,6 +7,7 @@ import keras
 
 from kerastrain._core import keras_optimizer
 from kerastrain._core.conditional import conditional
+from kerastrain.optimizers.tunable_optimizer import TunableOptimizer
 
 
 class Member:
@@ -34,6 +35,8 @@ class Member:
         self.multiplier = multiplier
         self.switch = switch
         self._rate: Any = None
+        if isinstance(rule, TunableOptimizer):
+            rule.wrapped = True
         rule.weight_decay = weight_decay
         if decay_of_group and hasattr(rule, "adam_weight_decay"):
             rule.adam_weight_decay = weight_decay

@@ -13,6 +13,8 @@ from kerastrain._core.registry import NonNegativeFloat, PositiveFloat, PositiveI
 from kerastrain.optimizers.newton_schulz import newton_schulz
 from kerastrain.optimizers.tunable_optimizer import TunableOptimizer, number_or_schedule
 
+_EXCLUDED = ("embedding",)
+
 
 @keras.saving.register_keras_serializable(package="kerastrain")
 class OrthogonalizedMomentum(TunableOptimizer):
@@ -41,7 +43,7 @@ class OrthogonalizedMomentum(TunableOptimizer):
         nesterov: take Nesterov's update, of both. Default True.
         steps: of the Newton-Schulz iteration; an int >= 1. Default 5; 3 in the record.
         exclude: regular expressions, searched in a variable's path: kernels not to orthogonalize. Default
-            `("embedding",)`; add the head's name.
+            `("embedding",)`, which need not be in the model; add the head's name, which must.
         rms_rate: scales the update of a kernel, so that its root mean square is about this whatever the shape, as
             AdamW's is (0.2); a float > 0, or None (default) for no scaling.
         unit_norm: before each update a kernel is scaled so that the norm of its outputs' filters is 1 in quadratic
@@ -54,7 +56,7 @@ class OrthogonalizedMomentum(TunableOptimizer):
     `weight_decay`, in `hyperparameters`.
 
     Raises:
-        InputError: an argument out of its range.
+        InputError: an argument out of its range; at build, what is excluded is not in the model.
 
     Example:
 
@@ -77,7 +79,7 @@ class OrthogonalizedMomentum(TunableOptimizer):
         other_momentum: UnitInterval | keras.optimizers.schedules.LearningRateSchedule = 0.9,
         nesterov: bool = True,
         steps: PositiveInt = 5,
-        exclude: Sequence[str] = ("embedding",),
+        exclude: Sequence[str] = _EXCLUDED,
         rms_rate: PositiveFloat | None = None,
         unit_norm: bool = False,
         weight_decay: NonNegativeFloat | keras.optimizers.schedules.LearningRateSchedule | None = None,
@@ -99,9 +101,20 @@ class OrthogonalizedMomentum(TunableOptimizer):
             setattr(self, name, value)
         self._own_arguments = tuple(given)
 
+    def check_paths(self, paths: Sequence[str]) -> None:
+        for pattern in self.exclude:
+            if pattern not in _EXCLUDED and not any(re.search(pattern, path) for path in paths):
+                shown = ", ".join(paths[:6]) + (", ..." if len(paths) > 6 else "")
+                raise InputError(
+                    f"`exclude` must name kernels of the model. Received: {pattern!r}, which none of its paths has. "
+                    f"The paths are: {shown}. A pattern is searched for anywhere in a path."
+                )
+
     def build(self, variables: Any) -> None:
         if self.built:
             return
+        if not self.wrapped:
+            self.check_paths([variable.path for variable in variables])
         super().build(variables)
         self._velocities = self.add_optimizer_variables(variables, "velocity")
         # By place, since TensorFlow hands `update_step` variables of its own, which know no path.

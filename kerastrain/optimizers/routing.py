@@ -98,10 +98,16 @@ class Routing:
         Raises:
             InputError: a pattern matches nothing, or an option is set two times for one variable.
         """
-        assignments = assign_groups(self._groups, [path_of(variable) for variable in variables])
+        assignments = self.check([path_of(variable) for variable in variables])
         for variable, assignment in zip(variables, assignments, strict=True):
             self._assignments[self._key(variable)] = assignment
         return assignments
+
+    def check(self, paths: Sequence[str]) -> list[Assignment]:
+        """What each path takes from the groups; for errors `assign`."""
+        if isinstance(self.rule, TunableOptimizer):
+            self.rule.check_paths(paths)
+        return assign_groups(self._groups, paths)
 
     def build(self, units: Sequence[Any], assignments: Sequence[Assignment], iterations: keras.Variable) -> None:
         """Make the members, for the variables or what stands for several of one assignment."""

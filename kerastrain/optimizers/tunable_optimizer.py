@@ -1,7 +1,7 @@
 """The base of the update rules whose numbers may move during training."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import keras
@@ -87,6 +87,9 @@ class TunableOptimizer(keras.optimizers.Optimizer):
         InputError: a learning rate or weight decay out of its range.
     """
 
+    # Whether it updates only some of a model's variables, for a `ComposedOptimizer`.
+    wrapped = False
+
     def __init__(
         self, learning_rate: Any, hyperparameters: Mapping[str, Any], weight_decay: Any = None, **kwargs: Any
     ) -> None:
@@ -146,6 +149,16 @@ class TunableOptimizer(keras.optimizers.Optimizer):
             elif isinstance(value, keras.optimizers.schedules.LearningRateSchedule):
                 reasons[name] = "It follows a schedule, which sets it at every update."
         return reasons
+
+    def check_paths(self, paths: Sequence[str]) -> None:
+        """Raise where an argument names variables and none of a model's is meant.
+
+        Args:
+            paths: of all trainable variables of the model.
+
+        Raises:
+            InputError: so it is; in rules that have such arguments.
+        """
 
     def update_hyperparameters(self) -> None:
         """Give each hyperparameter that has a schedule its value for this step; `apply` begins with it."""

@@ -342,6 +342,10 @@ def test_a_group_of_several_types_of_layers():
             {"groups": [{"pattern": "head", "l2": 0.1}, {"pattern": "tail", "l2": 0.1}]},
             r"`optimizer.groups\[1\]`: The pattern 'tail' of a ParameterGroup matches no trainable variable",
         ),
+        (
+            {"rule": {"type": "orthogonalized_momentum", "exclude": ["haed"]}},
+            "`optimizer.rule`: `exclude` must name kernels of the model. Received: 'haed'",
+        ),
     ],
 )
 def test_what_needs_the_model_and_the_data_is_refused_before_training(tiny, tiny_recipe, section, message):

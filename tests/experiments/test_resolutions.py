@@ -6,7 +6,7 @@ import pytest
 
 from kerastrain import experiments
 from kerastrain._core.errors import InputError
-from kerastrain.experiments.build import training_batches
+from kerastrain.experiments.build import stages_left_out, training_batches
 
 STAGES = [{"size": 12, "until": 0.3}, {"size": 20, "until": 0.76}]
 
@@ -43,6 +43,15 @@ def test_stages_are_shares_of_the_training_and_the_model_keeps_its_size():
     shorter = recipe(training__epochs=2)  # What is shorter than half an epoch is left out.
     assert training_batches(shorter, data).resolutions == ((12, 1), (20, 1))
     assert training_batches(recipe(training__epochs=1), data).resolutions == ((20, 1),)
+
+
+def test_a_stage_without_an_epoch_is_told_and_its_size_checked_all_the_same():
+    short = recipe(training__epochs=1, data__augment__resolutions=[{"size": 24, "until": 0.5}])
+    assert stages_left_out(short) == ["No epoch has images of 24: `until: 0.5` of 1 rounds to none."]
+    assert stages_left_out(recipe()) == []
+    large = recipe(training__epochs=1, data__augment__resolutions=[{"size": 40, "until": 0.5}])
+    with pytest.raises(InputError, match=r"`resolutions\[0\]` must be at most the shorter side .* 32. Received: 40"):
+        training_batches(large, experiments.prepare(large))
 
 
 def test_a_network_without_room_for_them_is_refused():

@@ -6,7 +6,7 @@ import pytest
 from rule_problem import GIVEN, START, assert_same_path, follow, moving_momentum, moving_rate, numpy_walk, torch_walk
 
 from kerastrain._core.errors import InputError
-from kerastrain.optimizers import OrthogonalizedMomentum
+from kerastrain.optimizers import ComposedOptimizer, OrthogonalizedMomentum, ParameterGroup
 from kerastrain.optimizers.newton_schulz import newton_schulz
 
 
@@ -115,6 +115,23 @@ def test_what_exclude_names_is_not_orthogonalized_and_zeros_stay_numbers():
     assert np.abs(keras.ops.convert_to_numpy(kernel) - -orthogonalized(gradient, 5)).max() < 1e-3
     rule.apply([keras.ops.zeros((3, 2))] * 2, [kernel, head])
     assert np.isfinite(keras.ops.convert_to_numpy(kernel)).all()
+
+
+def test_a_head_that_is_not_there_is_told_and_the_default_needs_no_embedding():
+    model = keras.Sequential(
+        [keras.Input((4,)), keras.layers.Dense(3, name="trunk"), keras.layers.Dense(2, name="head")]
+    )
+    OrthogonalizedMomentum(0.1).build(model.trainable_variables)
+    OrthogonalizedMomentum(0.1, exclude=["embedding", "head"]).build(model.trainable_variables)
+    with pytest.raises(InputError, match=r"'haed', which none of its paths has. The paths are: .*trunk/kernel"):
+        OrthogonalizedMomentum(0.1, exclude=["haed"]).build(model.trainable_variables)
+    groups = [ParameterGroup("head", learning_rate_multiplier=0.5)]
+    # Each instance of the rule sees some of the variables only.
+    ComposedOptimizer(OrthogonalizedMomentum(0.1, exclude=["head"]), groups=groups).build(model.trainable_variables)
+    mistaken = ComposedOptimizer(OrthogonalizedMomentum(0.1, exclude=["haed"]), groups=groups)
+    for check in (lambda: mistaken.check_groups(model), lambda: mistaken.build(model.trainable_variables)):
+        with pytest.raises(InputError, match="'haed', which none"):
+            check()
 
 
 @pytest.mark.parametrize(

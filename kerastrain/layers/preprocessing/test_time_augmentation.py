@@ -65,11 +65,14 @@ class TestTimeAugmentation(keras.Model):
         self.model = model
         self.mirror = boolean("mirror", mirror)
         self.shift = whole_number("shift", shift, minimum=0)
-        side = min((length for length in shape[1:3] if length is not None), default=self.shift + 1)
-        if self.shift >= side:
-            raise InputError(f"`shift` must be below {side}, the image. Received: shift={shift}.")
+        self._check_room(shape)
         if model.built:
             self.build(shape)
+
+    def _check_room(self, shape: Any) -> None:
+        side = min((length for length in shape[1:3] if length is not None), default=self.shift + 1)
+        if self.shift >= side:
+            raise InputError(f"`shift` must be below {side}, the image. Received: shift={self.shift}.")
 
     def build(self, input_shape: Any) -> None:
         if not self.model.built:
@@ -82,6 +85,7 @@ class TestTimeAugmentation(keras.Model):
         straight = self._both_sides(inputs)
         if self.shift == 0:
             return straight
+        self._check_room(inputs.shape)  # The model may take images of any size.
         padding = ((0, 0), (self.shift, self.shift), (self.shift, self.shift), (0, 0))
         padded = keras.ops.pad(inputs, padding, mode="reflect")
         far = 2 * self.shift

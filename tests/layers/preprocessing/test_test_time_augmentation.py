@@ -88,6 +88,14 @@ def test_the_defaults_are_the_six_views_of_the_speed_records():
     assert Augmented(corner).predict(image, verbose=0).tolist() == [[wanted]]
 
 
+def test_a_shift_beyond_the_images_is_told_where_the_model_takes_any_size():
+    inputs = keras.Input((None, None, 3))
+    anything = keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(inputs))
+    augmented = Augmented(anything, shift=100)
+    with pytest.raises(InputError, match=r"`shift` must be below 5, the image. Received: shift=100"):
+        augmented(np.zeros((1, 5, 7, 3), np.float32))
+
+
 def test_in_training_it_is_the_model():
     model = Augmented(reading())
     np.testing.assert_allclose(array(model(IMAGES, training=True)), read(IMAGES, square=False) + 100.0, rtol=1e-5)
