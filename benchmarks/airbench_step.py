@@ -6,7 +6,8 @@ The same network (2M parameters), loss, Nesterov momentum and batch for all, eac
 without metrics. Stock is Keras's own layers, `keras.activations.gelu` and `keras.optimizers.SGD`. kerastrain is the
 recipe `cifar_speedrun`, its optimizer with groups included, in float32 and in bfloat16, with the exact GELU that it
 has, and with the approximation by a sigmoid. `convolutions` is the stock network without normalization and activation
-in bfloat16: the floor of Keras's own convolutions and poolings here.
+in bfloat16: the floor of Keras's own convolutions and poolings here. On a processor without bfloat16 only what is in
+float32 is measured; set `TF_ENABLE_ONEDNN_OPTS=1` there, as `kerastrain train` does (`benchmarks/onednn.py`).
 """
 
 import argparse
@@ -17,7 +18,9 @@ import numpy as np
 from suite import interleaved, median_ratio, write
 
 from kerastrain import experiments, layers, topologies
+from kerastrain._core import machine
 
+BFLOAT16_FLAGS = {"amx_bf16", "avx512_bf16"}
 STOCK = {"type": "batch", "momentum": 0.6, "epsilon": 1e-12, "scale": False}
 
 
@@ -74,7 +77,10 @@ def main() -> None:
         "kerastrain bfloat16, GELU by sigmoid": ours("bfloat16", activation={"type": "gelu", "approximate": "sigmoid"}),
         "convolutions bfloat16": stock("mixed_bfloat16", bare=True),
     }
+    if not arguments.quick and not BFLOAT16_FLAGS & machine.cpu_flags():
+        models = {name: model for name, model in models.items() if "bfloat16" not in name}
     timings = interleaved({name: step(model, batch) for name, model in models.items()}, rounds)
+    bfloat16 = timings.get("stock mixed_bfloat16")
     rows = [
         {
             "contender": name,
@@ -82,11 +88,11 @@ def main() -> None:
             "parameters": models[name].count_params(),
             **timing.facts(batch, "images"),
             "of_stock_float32": median_ratio(timing, timings["stock float32"]),
-            "of_stock_bfloat16": median_ratio(timing, timings["stock mixed_bfloat16"]),
+            "of_stock_bfloat16": median_ratio(timing, bfloat16) if bfloat16 else None,
         }
         for name, timing in timings.items()
     ]
-    print(rows if arguments.quick else write("airbench_step", rows))
+    print(rows if arguments.quick else write("airbench_step" if bfloat16 else "airbench_step_float32", rows))
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ QUICK: dict[str, list[str]] = {
     "augmentation": [],
     "startup": [],
     "checkpoint_cost": [],
+    "onednn": [],
     "airbench_step": [],
     "fit_overhead": ["--backends", "tensorflow"],
     "search_pruning": [],

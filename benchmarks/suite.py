@@ -5,6 +5,7 @@ import datetime
 import json
 import os
 import pathlib
+import resource
 import statistics
 import subprocess
 import sys
@@ -12,8 +13,10 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from kerastrain._core import atomic_files, machine
+from kerastrain._core import atomic_files, machine, onednn
 
+# Of the environment: what changes how fast TensorFlow is.
+ENVIRONMENT = (onednn.VARIABLE, "OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "XLA_FLAGS")
 RESULTS = pathlib.Path(__file__).parent / "results"
 
 
@@ -62,6 +65,34 @@ def commit() -> str:
     return found.stdout.strip()
 
 
+def measured(command: list[str]) -> tuple[str, dict[str, float]]:
+    """What a process prints, and its wall seconds, CPU seconds and peak memory.
+
+    Raises:
+        subprocess.CalledProcessError: it failed.
+    """
+    begin = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    with process.stdout:
+        printed = process.stdout.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command, printed)
+    return printed, {
+        "seconds": round(time.perf_counter() - begin, 1),
+        "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 1),
+        "peak_memory_mib": round(usage.ru_maxrss / 1024),
+    }
+
+
+def peak_memory_mib() -> int:
+    """The most memory that this process, or one that it waited for, has had at once."""
+    kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return round(max(resource.getrusage(kind).ru_maxrss for kind in kinds) / 1024)
+
+
 def circumstances() -> dict[str, Any]:
     """Everything that a measurement depends on."""
     return {
@@ -71,12 +102,13 @@ def circumstances() -> dict[str, Any]:
         "machine": machine.facts(),
         "versions": machine.versions(),
         "load_average": round(os.getloadavg()[0], 2),
+        "environment": {name: os.environ[name] for name in ENVIRONMENT if name in os.environ},
     }
 
 
 def write(name: str, rows: list[dict[str, Any]]) -> pathlib.Path:
     """Write `results/NAME.json`: the rows, the command and everything they depend on."""
-    report = {**circumstances(), "rows": rows}
+    report = {**circumstances(), "peak_memory_mib": peak_memory_mib(), "rows": rows}
     path = RESULTS / f"{name}.json"
     atomic_files.write_json(path, report)
     print(json.dumps(rows, indent=2))

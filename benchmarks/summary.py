@@ -26,6 +26,8 @@ def main() -> None:
         text += ["", *checkpoint_cost(json.loads((RESULTS / "checkpoint_cost.json").read_text(encoding="utf-8")))]
     for of in (
         summary_speed.airbench_step,
+        summary_speed.airbench_step_float32,
+        summary_speed.onednn,
         summary_speed.fit_overhead,
         summary_speed.startup,
         summary_speed.search_speed,

@@ -13,9 +13,10 @@ def bar(value: float, whole: float, width: int = 20) -> str:
 def circumstances(report: dict[str, Any]) -> str:
     """Command, commit and machine of a measurement, for the line above its table."""
     facts = report["machine"]
+    settings = "".join(f"{name}={value} " for name, value in report.get("environment", {}).items())
     return (
-        f"`{report['command']}`, commit {report['commit']}, {report['date']}, {facts['processor']}, {facts['cores']} "
-        f"cores ({', '.join(facts['flags'])}), load {report['load_average']}."
+        f"`{settings}{report['command']}`, commit {report['commit']}, {report['date']}, {facts['processor']}, "
+        f"{facts['cores']} cores ({', '.join(facts['flags'])}), load {report['load_average']}."
     )
 
 
@@ -24,24 +25,45 @@ def table(report: dict[str, Any], title: str, said: str, columns: str, lines: li
     return [f"## {title}", "", f"{circumstances(report)} {said}", "", columns, rule, *lines]
 
 
-def airbench_step(report: dict[str, Any]) -> list[str]:
+def airbench_step(report: dict[str, Any], where: str = "") -> list[str]:
     """One training step of the speed run's network."""
-    lines = [
-        f"| {row['contender']} | {row['wall_seconds']:.3f} | {row['cpu_seconds']:.3f} | {row['of_stock_float32']:.2f} "
-        f"| {row['of_stock_bfloat16']:.2f} | {bar(row['of_stock_float32'], 1)} |"
-        for row in report["rows"]
-    ]
+    lines = []
+    for row in report["rows"]:
+        of_bfloat16 = "" if row["of_stock_bfloat16"] is None else f"{row['of_stock_bfloat16']:.2f}"
+        lines.append(
+            f"| {row['contender']} | {row['wall_seconds']:.3f} | {row['cpu_seconds']:.3f} "
+            f"| {row['of_stock_float32']:.2f} | {of_bfloat16} | {bar(row['of_stock_float32'], 1)} |"
+        )
     said = f"Batches of {report['rows'][0]['batch']}, medians of interleaved rounds; ratios by rounds."
     columns = "| contender | wall s | CPU s | of stock float32 | of stock bfloat16 | |"
-    return table(report, "One training step of the speed run's network", said, columns, lines)
+    return table(report, f"One training step of the speed run's network{where}", said, columns, lines)
+
+
+def airbench_step_float32(report: dict[str, Any]) -> list[str]:
+    """The same where bfloat16 is emulated."""
+    return airbench_step(report, ", on a processor without bfloat16")
+
+
+def onednn(report: dict[str, Any]) -> list[str]:
+    """A step with oneDNN and without."""
+    lines = [
+        f"| {row['contender']} | {row['milliseconds']['off']:.1f} | {row['milliseconds']['on']:.1f} "
+        f"| {row['times_as_fast']:.2f} | {bar(row['times_as_fast'], 2)} |"
+        for row in report["rows"]
+    ]
+    said = "Processes in turn; the ratio by rounds. 128 samples, float32."
+    columns = "| a step of | ms without | ms with | times as fast | |"
+    return table(report, "oneDNN on a processor where TensorFlow leaves it off", said, columns, lines)
 
 
 def speedrun(rows: list[dict[str, Any]]) -> list[str]:
     """Both sides of the speed run, a line a run, and their means."""
+    # Of the last code of ours that was measured, on the machine that it was measured on.
+    last = next(row for row in reversed(rows) if row["side"] != "pytorch")
+    rows = [row for row in rows if row["machine"]["flags"] == last["machine"]["flags"]]
     peers = [row for row in rows if row["side"] == "pytorch"]
-    # Of the last code that was measured.
-    ours = [row for row in rows if row["side"] != "pytorch"]
-    ours = [row for row in ours if (row["code"], row["recipe"]) == (ours[-1]["code"], ours[-1]["recipe"])]
+    peers = [row for row in peers if row["code"] == peers[-1]["code"]]
+    ours = [row for row in rows if (row["code"], row["recipe"]) == (last["code"], last["recipe"])]
     most = max(row["seconds"] for row in (*peers, *ours))
     lines = []
     for side in (ours, peers):

@@ -19,13 +19,13 @@ import argparse
 import json
 import os
 import pathlib
-import subprocess
 import sys
 import tempfile
-import time
 
 from speedrun import tree
-from suite import RESULTS, circumstances
+from suite import RESULTS, circumstances, measured
+
+from kerastrain._core import machine
 
 PATH = RESULTS / "time_to_accuracy.jsonl"
 PEER = pathlib.Path(__file__).parent / "resnet20_peer.py"
@@ -46,13 +46,12 @@ def plain(seed, rate, epochs, validation):
     """One run of the plain side."""
     command = [sys.executable, str(PEER), os.environ["KERASTRAIN_CIFAR10"], "--rate", str(rate), "--seed", str(seed)]
     command += ["--epochs", str(epochs), "--validation", str(validation)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    return json.loads(done.stdout.splitlines()[-1])
+    printed, spent = measured(command)
+    return json.loads(printed.splitlines()[-1]) | spent
 
 
 def ours(seed, changes, validation):
     """One run of the recipe with some keys changed; the validation or the test set once, without views."""
-    begin = time.perf_counter()
     role = "val" if validation else "test"
     settings = {
         "data.validation": validation,
@@ -64,13 +63,13 @@ def ours(seed, changes, validation):
         command = [sys.executable, "-m", "kerastrain.cli.main", "train", "cifar_speedrun_muon"]
         command += ["--out", f"{folder}/run", "--seed", str(seed)]
         command += [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    result = json.loads(done.stdout.splitlines()[-1])
+        printed, spent = measured(command)
+    result = json.loads(printed.splitlines()[-1])
     return {
         "asked": {"val": "validation"}.get(role, role),
         "accuracy": round(result[role]["accuracy"], 4),
         "training_seconds": round(result["training_seconds"], 1),
-        "seconds": round(time.perf_counter() - begin, 1),
+        **spent,
     }
 
 
@@ -98,9 +97,11 @@ def main():
         print(json.dumps(ours(0, small, 0)))
         return
     rows = [json.loads(line) for line in PATH.read_text().splitlines()] if PATH.exists() else []
+    rows = [row for row in rows if row["machine"]["flags"] == machine.facts()["flags"]]
 
-    def measured(phase, side, about, run):
-        about = {"phase": phase, "side": side, "code": tree() if side == "kerastrain" else "peer", **about}
+    def once(phase, side, about, run):
+        code = tree() if side == "kerastrain" else tree(f"benchmarks/{PEER.name}")
+        about = {"phase": phase, "side": side, "code": code, **about}
         known = next((row for row in rows if about.items() <= row.items()), None)
         if known is None:
             known = {**about, **run(), **circumstances()}
@@ -111,11 +112,11 @@ def main():
 
     def peer(phase, rate, epochs, seed=0, validation=VALIDATION):
         about = {"rate": rate, "epochs": epochs, "seed": seed}
-        return measured(phase, "plain ResNet-20", about, lambda: plain(seed, rate, epochs, validation))
+        return once(phase, "plain ResNet-20", about, lambda: plain(seed, rate, epochs, validation))
 
     def recipe(phase, changes, seed=0, validation=VALIDATION):
         about = {"changes": changes, "seed": seed}
-        return measured(phase, "kerastrain", about, lambda: ours(seed, changes, validation))
+        return once(phase, "kerastrain", about, lambda: ours(seed, changes, validation))
 
     rate = max((peer("rate", rate, 3) for rate in RATES), key=lambda row: row["accuracy"])["rate"]
     budgets = [lambda epochs=epochs: peer("budget", rate, epochs) for epochs in BUDGETS]
