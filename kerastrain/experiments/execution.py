@@ -1,13 +1,14 @@
 """How a model is executed here: precision, steps per execution and jit, chosen for the backend and the hardware."""
 
 import dataclasses
-import math
 from typing import Any
 
 import keras
 
 from kerastrain._core import accelerator, machine, processes, replicas
 from kerastrain._core.errors import InputError
+from kerastrain._core.keras_layers import all_layers
+from kerastrain.experiments.multiply_adds import multiply_adds
 
 # A call into the compiled loop should take about this long: long enough to hide Keras's overhead of about a millisecond
 # a step, short enough that progress moves and Ctrl-C is answered.
@@ -64,26 +65,39 @@ def policy_name(precision: str) -> str:
     return "float32" if precision == "float32" else f"mixed_{precision}"
 
 
+def computed_precision(model: keras.Model, precision: tuple[str, str]) -> tuple[str, str]:
+    """What `precision` and its reason come to where no layer with weights of its own computes in it: float32."""
+    wanted, reason = precision
+    for layer in all_layers(model):
+        own = layer.weights and not any(inner.weights for inner in all_layers(layer))
+        if wanted == "float32" or (own and layer.compute_dtype == wanted):
+            return precision
+    because = reason.partition(": ")[2]
+    return "float32", f"precision float32: no layer with weights is left to compute in {wanted} ({because})"
+
+
 def choose_execution(
     model: keras.Model,
     *,
     precision: tuple[str, str],
-    steps: int,
+    steps: int | None,
     batch_size: int,
     asked_steps: Any,
     asked_jit: Any,
     asked_pipeline: str = "auto",
+    eagerly: bool = False,
 ) -> Execution:
     """Choose steps per execution, jit and pipeline for a built model.
 
     Args:
         model: the model, built.
         precision: as `choose_precision` gives it.
-        steps: steps in an epoch.
+        steps: steps in an epoch; None for unknown.
         batch_size: samples in a step.
         asked_steps: `"auto"` or a number.
         asked_jit: `"auto"` or a boolean.
         asked_pipeline: one of `PIPELINES`.
+        eagerly: whether the model will be compiled with `run_eagerly`.
 
     Raises:
         InputError: several steps per execution on torch or under `tf.distribute`, jit there, a strategy under which
@@ -91,21 +105,24 @@ def choose_execution(
     """
     backend = keras.backend.backend()
     device = accelerator.device_name()
+    precision = computed_precision(model, precision)
     reasons = [precision[1]]
     alone = _alone(model, asked_steps, asked_jit)
-    if alone is not None and asked_steps == "auto":
+    if eagerly and asked_steps != 1:
+        asked = "" if asked_steps == "auto" else f"{asked_steps} were asked for, but "
+        per_execution, reason = 1, f"steps_per_execution 1: {asked}run_eagerly compiles no loop of them"
+    elif alone is not None and asked_steps == "auto":
         per_execution, reason = 1, f"steps_per_execution 1: {alone}"
     else:
         per_execution, reason = _steps_per_execution(model, steps, batch_size, asked_steps, backend, device)
     reasons.append(reason)
-    if replicas.replicas_of(model) > 1 and asked_jit == "auto":
-        jit, reason = False, "jit off: XLA does not compile what replicas tell one another"
-    else:
-        jit, reason = choose_jit(asked_jit)
+    jit, reason = _choose_jit_of(model, asked_jit, eagerly)
     reasons.append(reason)
     pipeline, reason = _choose_pipeline(asked_pipeline, jit, device)
     if backend == "jax":  # Elsewhere there is one.
         reasons.append(reason)
+    elif keras.distribution.distribution() is not None:
+        reasons.append(f"keras.distribution without effect: on {backend} Keras takes no notice of it")
     return Execution(backend, device or "cpu", precision[0], per_execution, jit, pipeline, tuple(reasons))
 
 
@@ -131,6 +148,14 @@ def _alone(model: keras.Model, asked_steps: Any, asked_jit: Any) -> str | None:
             "what replicas tell one another. Received: jit=True."
         )
     return "with more Keras fails under a tf.distribute strategy"
+
+
+def _choose_jit_of(model: keras.Model, asked: Any, eagerly: bool) -> tuple[bool, str]:
+    if eagerly:
+        return False, f"jit off: {'asked for, but ' if asked is True else ''}run_eagerly compiles nothing"
+    if replicas.replicas_of(model) > 1 and asked == "auto":
+        return False, "jit off: XLA does not compile what replicas tell one another"
+    return choose_jit(asked)
 
 
 def choose_jit(asked: Any) -> tuple[bool, str]:
@@ -161,41 +186,29 @@ def _choose_pipeline(asked: str, jit: bool, device: str | None) -> tuple[str, st
     return "host", "pipeline host: " + ("asked for" if asked == "host" else "batches are made beside the step")
 
 
-def multiply_adds(model: keras.Model) -> float:
-    """Multiply-adds of one sample's forward pass through the dense and convolution kernels; NaN where the size of an
-    image is open."""
-    total = 0.0
-    for layer in model.layers:
-        if isinstance(layer, keras.Model):
-            total += multiply_adds(layer)
-        elif isinstance(layer, keras.layers.Dense):
-            total += math.prod(layer.kernel.shape)
-        elif isinstance(layer, keras.layers.Conv2D):
-            size = [math.nan if length is None else length for length in layer.output.shape[1:3]]
-            total += math.prod(layer.kernel.shape) * math.prod(size)
-    return total
-
-
 def _steps_per_execution(
-    model: keras.Model, steps: int, batch_size: int, asked: Any, backend: str, device: str | None
+    model: keras.Model, steps: int | None, batch_size: int, asked: Any, backend: str, device: str | None
 ) -> tuple[int, str]:
     if backend == "torch" and asked not in ("auto", 1):
         raise InputError(
-            "`training.steps_per_execution` must be 1 or auto on the torch backend, where Keras has no compiled loop. "
+            "`steps_per_execution` must be 1 or auto on the torch backend, where Keras has no compiled loop. "
             f"Received: {asked}."
         )
     if asked != "auto":
-        return min(int(asked), steps), f"steps_per_execution {min(int(asked), steps)}: asked for"
+        if steps is None or asked <= steps:
+            return int(asked), f"steps_per_execution {asked}: asked for"
+        return steps, f"steps_per_execution {steps}: {asked} were asked for, but an epoch has {steps}"
     if backend == "torch":
         return 1, "steps_per_execution 1: torch runs eagerly, more steps a call save nothing"
     speed = _MULTIPLY_ADDS_PER_SECOND * (_ACCELERATOR_FACTOR if device is not None else machine.facts()["cores"])
-    # Backward costs about twice forward.
-    seconds = 3 * multiply_adds(model) * batch_size / speed
-    if math.isnan(seconds):
-        return 1, "steps_per_execution 1: the size of an image is not known"
-    chosen = max(1, min(_MAX_STEPS[backend], steps, int(_TARGET_SECONDS / max(seconds, 1e-9))))
-    return chosen, f"steps_per_execution {chosen}: about {_milliseconds(seconds)} of arithmetic a step"
+    count, unknown = multiply_adds(model)
+    if unknown:
+        return 1, f"steps_per_execution 1: {unknown}"
+    seconds = 3 * count * batch_size / speed  # Backward costs about twice forward.
+    several = int(min(_MAX_STEPS[backend], _TARGET_SECONDS / max(seconds, 1e-9)))
+    chosen = max(1, several if steps is None else min(several, steps))
+    return chosen, f"steps_per_execution {chosen}: {_milliseconds(seconds)} of arithmetic a step"
 
 
 def _milliseconds(seconds: float) -> str:
-    return f"{seconds * 1000:.0f} ms" if seconds >= 0.001 else "less than 1 ms"
+    return f"about {seconds * 1000:.0f} ms" if seconds >= 0.001 else "less than 1 ms"

@@ -4,7 +4,8 @@ import keras
 import pytest
 
 from kerastrain._core import accelerator, machine
-from kerastrain.experiments.execution import choose_execution, choose_precision, multiply_adds, policy_name
+from kerastrain._core.errors import InputError
+from kerastrain.experiments.execution import choose_execution, choose_precision, policy_name
 
 
 @pytest.fixture
@@ -52,15 +53,10 @@ def network(width):
     return keras.Model(inputs, keras.layers.Dense(10)(keras.layers.Flatten()(x)))
 
 
-def test_multiply_adds_by_hand():
-    # 3x3x3 kernel to 5 channels at 4x4 positions, then 80 values to 10.
-    assert multiply_adds(network(5)) == 3 * 3 * 3 * 5 * 4 * 4 + 4 * 4 * 5 * 10
-
-
-def chosen(model, steps=1000, batch_size=32, asked_steps="auto", asked_jit="auto"):
+def chosen(model, steps=1000, batch_size=32, asked_steps="auto", asked_jit="auto", **arguments):
     return choose_execution(
         model,
-        precision=("float32", "because"),
+        **{"precision": ("float32", "because"), **arguments},
         steps=steps,
         batch_size=batch_size,
         asked_steps=asked_steps,
@@ -68,7 +64,10 @@ def chosen(model, steps=1000, batch_size=32, asked_steps="auto", asked_jit="auto
     )
 
 
-@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="the choices below are TensorFlow's")
+tensorflow_only = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="the choices are TensorFlow's")
+
+
+@tensorflow_only
 def test_steps_and_jit(on):
     on()
     small = chosen(network(5))
@@ -80,3 +79,70 @@ def test_steps_and_jit(on):
     assert chosen(network(5), asked_jit=True).jit
     on(device="NVIDIA H200", bfloat16=True)
     assert chosen(network(5)).jit and chosen(network(5)).device == "NVIDIA H200"
+
+
+@tensorflow_only
+def test_more_steps_than_an_epoch_has():
+    execution = chosen(network(5), steps=10, asked_steps=100)
+    assert execution.steps_per_execution == 10
+    assert "steps_per_execution 10: 100 were asked for, but an epoch has 10" in execution.reasons
+    assert "steps_per_execution 10: asked for" in chosen(network(5), steps=10, asked_steps=10).reasons
+    assert chosen(network(5), steps=None, asked_steps=2_000_000).steps_per_execution == 2_000_000
+
+
+@tensorflow_only
+def test_how_long_a_step_takes_is_said(on):
+    on()
+    assert "steps_per_execution 256: less than 1 ms of arithmetic a step" in chosen(network(5)).reasons
+    assert any(": about " in reason and " ms of" in reason for reason in chosen(network(5), batch_size=10**6).reasons)
+
+
+@tensorflow_only
+def test_a_long_sequence_leaves_ctrl_c_its_turn(on):
+    on()
+    # 4 x 1024 x (512 + 1024) weights at 1,000 steps, forth and back, of 64 samples: 1.2e12 multiply-adds.
+    model = keras.Sequential([keras.Input((1000, 512)), keras.layers.LSTM(1024), keras.layers.Dense(1)])
+    assert chosen(model, batch_size=64).steps_per_execution == 1
+
+
+def test_run_eagerly():
+    execution = chosen(network(5), asked_steps=8, asked_jit=True, eagerly=True)
+    assert (execution.steps_per_execution, execution.jit) == (1, False)
+    told = " ".join(execution.reasons)
+    assert "8 were asked for, but run_eagerly" in told and "jit off: asked for, but run_eagerly" in told
+    execution = chosen(network(5), eagerly=True)
+    assert (execution.steps_per_execution, execution.jit) == (1, False)
+
+
+def test_a_precision_that_no_layer_with_weights_computes_in():
+    x = keras.Input((4,))
+    hidden = keras.layers.Activation("relu", dtype="mixed_bfloat16")(keras.layers.Dense(3)(x))
+    execution = chosen(
+        keras.Model(x, keras.layers.Dense(1)(hidden)), precision=("bfloat16", "precision bfloat16: here")
+    )
+    assert execution.precision == "float32"
+    reason = "precision float32: no layer with weights is left to compute in bfloat16 (here)"
+    assert reason in execution.reasons
+    hidden = keras.layers.Dense(3, dtype="mixed_bfloat16")(x)
+    execution = chosen(
+        keras.Model(x, keras.layers.Dense(1)(hidden)), precision=("bfloat16", "precision bfloat16: here")
+    )
+    assert execution.precision == "bfloat16"
+
+
+@tensorflow_only
+def test_a_distribution_that_tensorflow_does_not_see():
+    assert not any("keras.distribution" in reason for reason in chosen(network(5)).reasons)
+    keras.distribution.set_distribution(keras.distribution.DataParallel())
+    try:
+        reasons = chosen(network(5)).reasons
+    finally:
+        keras.distribution.set_distribution(None)
+    assert "keras.distribution without effect: on tensorflow Keras takes no notice of it" in reasons
+
+
+@pytest.mark.skipif(keras.backend.backend() != "torch", reason="of torch")
+@pytest.mark.backend
+def test_several_steps_on_torch():
+    with pytest.raises(InputError, match=r"^`steps_per_execution` must be 1 or auto"):
+        chosen(network(5), asked_steps=2)
