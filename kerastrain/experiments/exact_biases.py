@@ -2,13 +2,12 @@
 
 import keras
 
-from kerastrain._core import accelerator
+from kerastrain._core import accelerator, onednn
 from kerastrain._core.keras_layers import all_layers
 
-REASON = (
-    "layers with a bias, but for convolutions, in float32: TensorFlow on a processor adds half-precision gradients of "
-    "biases up in half precision"
-)
+_BECAUSE = "in float32: TensorFlow on a processor adds half-precision gradients of biases up in half precision"
+REASON = f"layers with a bias, but for convolutions, {_BECAUSE}"
+REASON_WITHOUT_ONEDNN = f"layers with a bias, convolutions too, {_BECAUSE}"
 
 
 def exact_biases(model: keras.Model) -> tuple[str, ...]:
@@ -16,19 +15,26 @@ def exact_biases(model: keras.Model) -> tuple[str, ...]:
 
     `BiasAddGrad` on a processor keeps its sum in the dtype of what it adds up. In bfloat16 a sum stops growing at a few
     hundred times its terms: of a dense layer's bias 4 % of the gradient is missing in a batch of 128, 43 % in one of
-    1024. `Conv2D` is exempt, since its gradients come out of another kernel. Dense layers gain little from bfloat16
-    there.
+    1024. `Conv2D` is exempt where TensorFlow has oneDNN compute in that precision, since its gradients come out of
+    another kernel there. Dense layers gain little from bfloat16 on a processor.
     """
     if keras.backend.backend() != "tensorflow" or accelerator.device_name() is not None:
         return ()
-    found = [
+    half = [
         layer
         for layer in all_layers(model)
         if getattr(layer, "use_bias", False)
-        and not isinstance(layer, keras.layers.Conv2D)
         and layer.compute_dtype in ("bfloat16", "float16")
         and layer.variable_dtype == "float32"
     ]
+    found = [
+        layer
+        for layer in half
+        if not (isinstance(layer, keras.layers.Conv2D) and onednn.computes_in(layer.compute_dtype))
+    ]
     for layer in found:
         layer.dtype_policy = "float32"
-    return (REASON,) if found else ()
+    if not found:
+        return ()
+    convolutions = any(isinstance(layer, keras.layers.Conv2D) for layer in found)
+    return (REASON_WITHOUT_ONEDNN if convolutions else REASON,)

@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from kerastrain._core import accelerator, machine, processes, replicas
+from kerastrain._core import accelerator, machine, onednn, processes, replicas
 from kerastrain._core.errors import InputError
 from kerastrain._core.keras_layers import all_layers
 from kerastrain.experiments.multiply_adds import multiply_adds
@@ -118,6 +118,8 @@ def choose_execution(
     reasons.append(reason)
     jit, reason = _choose_jit_of(model, asked_jit, eagerly)
     reasons.append(reason)
+    if backend == "tensorflow" and device is None and (kernels := onednn.reason()) is not None:
+        reasons.append(kernels)
     pipeline, reason = _choose_pipeline(asked_pipeline, jit, device)
     if backend == "jax":  # Elsewhere there is one.
         reasons.append(reason)

@@ -50,10 +50,10 @@ def fast_compile(
     execution share it: on TensorFlow by Keras's own loop, on JAX by a `jax.lax.scan` over Keras's `train_step`, which
     Keras itself calls one by one. bfloat16 is taken where the hardware multiplies it faster: every layer but those that
     make the outputs then computes in it, and all weights stay float32. On TensorFlow on a processor layers with a bias
-    that are no convolutions stay in float32 too, for their biases would not be trained. Whatever is chosen replaces
-    the policies float32, mixed_bfloat16 and mixed_float16 of the model and its layers; other policies stay. The recipes
-    of `kerastrain train` choose by the same rules. Callbacks are told of batches once an execution, with the number of
-    its last one.
+    that are no convolutions stay in float32 too, for their biases would not be trained; convolutions too where oneDNN
+    does not compute them. Whatever is chosen replaces the policies float32, mixed_bfloat16 and mixed_float16 of the
+    model and its layers; other policies stay. The recipes of `kerastrain train` choose by the same rules. Callbacks are
+    told of batches once an execution, with the number of its last one.
 
     The pipeline is about JAX, and about images in `kerastrain.datasets.Batches`: on `"device"` they are moved to the
     device once, and each batch is gathered, cropped, mirrored and resized there, in the compiled step, to the images

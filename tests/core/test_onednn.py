@@ -30,32 +30,45 @@ def test_the_command_line_computes_by_onednn_unless_told_not_to():
 
 
 @pytest.mark.parametrize(
-    ("flags", "given", "expected", "reason"),
+    ("flags", "given", "expected"),
     [
-        ({"avx2", "fma"}, None, "1", "oneDNN on: TensorFlow by itself"),
-        ({"avx2", "fma"}, "0", "0", "oneDNN off: TF_ENABLE_ONEDNN_OPTS=1, set before"),
-        ({"avx2", "avx512f", "avx512_vnni"}, None, None, None),
-        ({"avx2", "avx_vnni"}, None, None, None),
-        ({"sse4_2"}, None, None, None),
-        (set(), None, None, None),
+        (["avx2", "fma"], None, "1"),
+        (["avx2", "fma"], "0", "0"),
+        (["avx2", "avx512f", "avx512_vnni"], None, None),
+        (["avx2", "avx_vnni"], None, None),
+        (["sse4_2"], None, None),
+        ([], None, None),
     ],
     ids=str,
 )
-def test_only_what_nobody_has_set_is_set_and_only_where_tensorflow_leaves_it_off(
-    monkeypatch, flags, given, expected, reason
-):
+def test_only_what_nobody_has_set_is_set_and_only_where_tensorflow_leaves_it_off(monkeypatch, flags, given, expected):
+    environment = {} if given is None else {onednn.VARIABLE: given}
     monkeypatch.setattr(machine, "cpu_flags", lambda: frozenset(flags))
-    monkeypatch.delenv(onednn.VARIABLE, raising=False)
-    if given is not None:
-        monkeypatch.setenv(onednn.VARIABLE, given)
+    monkeypatch.setattr(onednn.os, "environ", environment)
     onednn.switch_on()
-    assert os.environ.get(onednn.VARIABLE) == expected
-    assert (onednn.reason() is None) == (reason is None)
-    assert (onednn.reason() or "").startswith(reason or "")
-    monkeypatch.delenv(onednn.VARIABLE, raising=False)
+    assert environment.get(onednn.VARIABLE) == expected
 
 
 def test_a_script_is_told_how_to_have_it(monkeypatch):
-    monkeypatch.setattr(machine, "cpu_flags", lambda: frozenset({"avx2"}))
-    monkeypatch.delenv(onednn.VARIABLE, raising=False)
-    assert "before Keras is imported" in onednn.reason()
+    flags = {"avx2"}
+    monkeypatch.setattr(machine, "cpu_flags", lambda: frozenset(flags))
+    monkeypatch.setattr(onednn, "in_use", lambda: False)
+    assert "TF_ENABLE_ONEDNN_OPTS=1, set before Keras is imported" in onednn.reason()
+    monkeypatch.setattr(onednn, "in_use", lambda: True)
+    assert onednn.reason().startswith("oneDNN on")
+    flags.add("avx512_vnni")
+    assert onednn.reason() is None
+
+
+def test_half_precision_is_that_of_onednn_where_the_processor_has_instructions_for_it(monkeypatch):
+    flags = {"avx2", "avx512f", "avx512_bf16"}
+    monkeypatch.setattr(machine, "cpu_flags", lambda: frozenset(flags))
+    monkeypatch.setattr(onednn, "in_use", lambda: True)
+    assert (onednn.computes_in("bfloat16"), onednn.computes_in("float16")) == (True, False)
+    flags.add("avx512_fp16")
+    assert onednn.computes_in("float16")
+    flags.clear()
+    assert not onednn.computes_in("bfloat16")
+    monkeypatch.setattr(onednn, "in_use", lambda: False)
+    flags.add("avx512f")
+    assert not onednn.computes_in("bfloat16")

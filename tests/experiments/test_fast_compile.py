@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import kerastrain
-from kerastrain._core import accelerator, machine
+from kerastrain._core import accelerator, machine, onednn
 from kerastrain._core.errors import InputError
 
 pytestmark = pytest.mark.backend
@@ -77,6 +77,25 @@ def test_biases_learn_in_bfloat16_what_they_learn_in_float32(capsys):
     assert ("layers with a bias" in capsys.readouterr().err) == (keras.backend.backend() == "tensorflow")
 
 
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="TensorFlow's kernels")
+def test_without_onednn_convolutions_with_a_bias_stay_in_float32_too(monkeypatch):
+    # Its other kernel gives a convolution's bias 256 where 32,768 is right.
+    for used, wanted in ((True, "bfloat16"), (False, "float32")):
+        monkeypatch.setattr(onednn, "computes_in", lambda dtype, used=used: used)
+        made = convolutional(use_bias=True)
+        execution = kerastrain.fast_compile(made, "sgd", "mse", batch_size=8, precision="bfloat16", verbose=False)
+        assert made.layers[0].compute_dtype == wanted
+        assert any(reason.startswith("layers with a bias") for reason in execution.reasons) == (not used)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="TensorFlow's kernels")
+def test_what_tensorflow_leaves_off_is_told(monkeypatch):
+    monkeypatch.setattr(onednn, "reason", lambda: "oneDNN off: so and so")
+    monkeypatch.setattr(accelerator, "device_name", lambda: None)
+    execution = kerastrain.fast_compile(convolutional(), "sgd", "mse", batch_size=8, verbose=False)
+    assert "oneDNN off: so and so" in execution.reasons
+
+
 def test_bfloat16_is_chosen_where_the_processor_multiplies_it(monkeypatch):
     monkeypatch.setattr(accelerator, "device_name", lambda: None)
     for flags, wanted in ((["avx2"], "float32"), (["amx_bf16"], "bfloat16"), (["avx512_bf16"], "bfloat16")):
@@ -117,11 +136,12 @@ def test_what_compile_itself_refuses_changes_nothing():
     assert {layer.dtype_policy.name for layer in (made, *made.layers)} == {"float32"}
 
 
-def convolutional(policy="float32"):
+def convolutional(policy="float32", use_bias=False):
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
     try:
-        layers = [keras.Input((6, 6, 2)), keras.layers.Conv2D(3, 3), keras.layers.BatchNormalization()]
+        layers = [keras.Input((6, 6, 2)), keras.layers.Conv2D(3, 3, use_bias=use_bias)]
+        layers.append(keras.layers.BatchNormalization())
         return keras.Sequential([*layers, keras.layers.Flatten(), keras.layers.Dense(1, use_bias=False)])
     finally:
         keras.config.set_dtype_policy(before)
@@ -166,7 +186,7 @@ def test_weights_in_half_precision():
 def test_outputs_of_a_nested_model_and_of_a_bare_operation_stay_in_float32():
     inner = convolutional()
     inputs = keras.Input((6, 6, 2))
-    made = keras.Model(inputs, 2.0 * inner(keras.layers.Conv2D(2, 1)(inputs)))
+    made = keras.Model(inputs, 2.0 * inner(keras.layers.Conv2D(2, 1, use_bias=False)(inputs)))
     kerastrain.fast_compile(made, "sgd", "mse", precision="bfloat16", verbose=False)
     assert made.layers[1].compute_dtype == inner.layers[0].compute_dtype == "bfloat16"
     assert inner.layers[-1].compute_dtype == "float32"
