@@ -73,6 +73,6 @@ def test_several_steps_a_call_are_refused_on_torch_before_anything_is_trained(da
             model, precision=("float32", ""), steps=4, batch_size=8, asked_steps=asked, asked_jit="auto"
         )
 
-    with pytest.raises(InputError, match=r"`training.steps_per_execution` must be 1 or auto on the torch backend.*3"):
+    with pytest.raises(InputError, match=r"`steps_per_execution` must be 1 or auto on the torch backend.*3"):
         choose(3)
     assert choose("auto").steps_per_execution == choose(1).steps_per_execution == 1

@@ -13,7 +13,7 @@ from kerastrain.optimizers.textbook_rmsprop import TextbookRMSProp
 RULES = {
     "momentum": (MomentumSGD, {"form": "pytorch", "nesterov": True, "l2": 0.01}, {"momentum", "l2"}),
     "nesterov": (LookaheadNesterov, {"momentum": 0.8, "weight_decay": 0.01}, {"momentum", "weight_decay"}),
-    "orthogonalized": (OrthogonalizedMomentum, {"exclude": ["line"]}, {"momentum", "other_momentum"}),
+    "orthogonalized": (OrthogonalizedMomentum, {}, {"momentum", "other_momentum"}),
     "rmsprop": (TextbookRMSProp, {"epsilon": 0.01}, {"rho"}),
     "rmsprop_nesterov": (TextbookRMSProp, {"momentum": 0.7, "nesterov": True, "epsilon": 0.01}, {"rho", "momentum"}),
     "adam": (TextbookAdam, {"beta_1": 0.8, "weight_decay": 0.1}, {"beta_1", "beta_2", "weight_decay"}),
@@ -29,7 +29,9 @@ def rule(name, /, learning_rate=0.01, **arguments):
 
 
 def linear_model(optimizer, **compiled):
-    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1, kernel_initializer="ones", name="line")])
+    # So called, its kernel of one column is not orthogonalized.
+    line = keras.layers.Dense(1, kernel_initializer="ones", name="line_without_embedding")
+    model = keras.Sequential([keras.Input((3,)), line])
     # Compiled as it usually is: a graph on TensorFlow, XLA on JAX, where nothing else compiles.
     model.compile(optimizer=optimizer, **{"loss": "mse", "jit_compile": BACKEND == "jax", **compiled})
     return model
