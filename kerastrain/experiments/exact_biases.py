@@ -1,5 +1,7 @@
 """Biases that TensorFlow would not train in half precision on a processor."""
 
+from typing import Any
+
 import keras
 
 from kerastrain._core import accelerator, onednn
@@ -23,7 +25,7 @@ def exact_biases(model: keras.Model) -> tuple[str, ...]:
     half = [
         layer
         for layer in all_layers(model)
-        if getattr(layer, "use_bias", False)
+        if (getattr(layer, "use_bias", False) or _is_vector(getattr(layer, "bias", None)))
         and layer.compute_dtype in ("bfloat16", "float16")
         and layer.variable_dtype == "float32"
     ]
@@ -38,3 +40,8 @@ def exact_biases(model: keras.Model) -> tuple[str, ...]:
         return ()
     convolutions = any(isinstance(layer, keras.layers.Conv2D) for layer in found)
     return (REASON_WITHOUT_ONEDNN if convolutions else REASON,)
+
+
+def _is_vector(bias: Any) -> bool:
+    """Whether it is a bias that Keras adds by TensorFlow's `bias_add`, whatever the layer calls its arguments."""
+    return isinstance(bias, keras.Variable) and len(bias.shape) == 1

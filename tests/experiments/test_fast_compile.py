@@ -64,6 +64,7 @@ def test_biases_learn_in_bfloat16_what_they_learn_in_float32(capsys):
             keras.layers.Conv2D(3, 3, activation="relu"),
             keras.layers.DepthwiseConv2D(2),
             keras.layers.Flatten(),
+            keras.layers.EinsumDense("ab,bc->ac", 5, activation="relu", bias_axes="c"),
             keras.layers.Dense(5, activation="relu"),
             keras.layers.Dense(1),
         ]
@@ -71,7 +72,7 @@ def test_biases_learn_in_bfloat16_what_they_learn_in_float32(capsys):
         kerastrain.fast_compile(made, keras.optimizers.SGD(0.01), "mse", batch_size=2048, precision=precision)
         made.fit(x, x.mean((1, 2, 3)) + 1.0, batch_size=2048, epochs=1, shuffle=False, verbose=0)
         biases[precision] = [keras.ops.convert_to_numpy(layer.bias) for layer in made.layers if hasattr(layer, "bias")]
-    assert len(biases["float32"]) == 4
+    assert len(biases["float32"]) == 5
     for one, other in zip(biases["bfloat16"], biases["float32"], strict=True):
         np.testing.assert_allclose(one, other, atol=0.03 * np.abs(other).max())
     assert ("layers with a bias" in capsys.readouterr().err) == (keras.backend.backend() == "tensorflow")
