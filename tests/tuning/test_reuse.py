@@ -2,9 +2,10 @@
 
 import keras
 import pytest
-from reuse_cases import Values, alone, assert_as_alone, assert_same, prepared, recipe, together
+from reuse_cases import Values, alone, assert_as_alone, assert_near, assert_same, prepared, recipe, together
 
 from kerastrain import experiments
+from kerastrain._core import machine
 from kerastrain.experiments.movable import has_movable_form
 from kerastrain.tuning.hypermodel import RecipeHyperModel
 from kerastrain.tuning.structure import structure
@@ -238,7 +239,13 @@ STRUCTURES = {
 }
 
 
+# On a processor with AVX2 alone TensorFlow rounds convolutional networks otherwise where rates are in variables: alone
+# and re-used each give the same bits time after time, but not each other's.
+ROUNDED = () if "avx512f" in machine.cpu_flags() else ("convnet", "multi_input")
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("trials", STRUCTURES.values(), ids=STRUCTURES)
-def test_structures(trials):
-    assert_as_alone([*trials, trials[0]], [False, True, True])
+@pytest.mark.parametrize("name", STRUCTURES)
+def test_structures(name):
+    trials = STRUCTURES[name]
+    assert_as_alone([*trials, trials[0]], [False, True, True], assert_near if name in ROUNDED else assert_same)
