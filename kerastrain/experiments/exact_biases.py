@@ -22,17 +22,13 @@ def exact_biases(model: keras.Model) -> tuple[str, ...]:
     """
     if keras.backend.backend() != "tensorflow" or accelerator.device_name() is not None:
         return ()
-    half = [
+    found = [
         layer
         for layer in all_layers(model)
         if (getattr(layer, "use_bias", False) or _is_vector(getattr(layer, "bias", None)))
         and layer.compute_dtype in ("bfloat16", "float16")
         and layer.variable_dtype == "float32"
-    ]
-    found = [
-        layer
-        for layer in half
-        if not (isinstance(layer, keras.layers.Conv2D) and onednn.computes_in(layer.compute_dtype))
+        and not (isinstance(layer, keras.layers.Conv2D) and onednn.computes_in(layer.compute_dtype))
     ]
     for layer in found:
         layer.dtype_policy = "float32"
