@@ -15,12 +15,10 @@ from collections.abc import Callable
 
 import keras
 import numpy as np
-from suite import interleaved, median_ratio, write
+from suite import best_precision, interleaved, median_ratio, write
 
 from kerastrain import experiments, layers, topologies
-from kerastrain._core import machine
 
-BFLOAT16_FLAGS = {"amx_bf16", "avx512_bf16"}
 STOCK = {"type": "batch", "momentum": 0.6, "epsilon": 1e-12, "scale": False}
 
 
@@ -77,7 +75,7 @@ def main() -> None:
         "kerastrain bfloat16, GELU by sigmoid": ours("bfloat16", activation={"type": "gelu", "approximate": "sigmoid"}),
         "convolutions bfloat16": stock("mixed_bfloat16", bare=True),
     }
-    if not arguments.quick and not BFLOAT16_FLAGS & machine.cpu_flags():
+    if not arguments.quick and best_precision() == "float32":
         models = {name: model for name, model in models.items() if "bfloat16" not in name}
     timings = interleaved({name: step(model, batch) for name, model in models.items()}, rounds)
     bfloat16 = timings.get("stock mixed_bfloat16")

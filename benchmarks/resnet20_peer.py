@@ -3,9 +3,9 @@
     python benchmarks/resnet20_peer.py CIFAR10.npz --rate 0.1 --epochs 15 [--seed 0] [--validation 5000]
 
 He et al., 2015, arXiv:1512.03385: 0.27M weights, batches of 128, Nesterov momentum, L2 of 1e-4, shifts and flips by
-Keras's layers in a tf.data pipeline. At its best here: bfloat16, several steps to an execution, a cosine from the rate
-to 0 behind half an epoch of warmup. Prints one JSON line: accuracy on the test set, or on the validation set where
-there is one, and the seconds from the first import.
+Keras's layers in a tf.data pipeline. At its best on a processor: bfloat16 where it has that (else `--precision
+float32`), several steps to an execution, a cosine from the rate to 0 behind half an epoch of warmup. Prints one JSON
+line: accuracy on the test set, or on the validation set where there is one, and the seconds from the first import.
 """
 
 import time

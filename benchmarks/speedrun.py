@@ -3,10 +3,11 @@
     KERASTRAIN_CIFAR10=cifar10.npz python benchmarks/speedrun.py [--seeds 5] [--sides kerastrain pytorch]
         [--recipe cifar_speedrun_muon] [--set KEY=VALUE]
 
-Each run is a process of its own, and its seconds are of the whole of it: imports, data, compilation, training, and the
-test set with and without views. What `results/speedrun.jsonl` has of this commit's `kerastrain/`, or of the peer as it
-is, on a processor of this kind, is not run again. On two cores a pair takes half an hour or more; stop it and start it
-again as you like, with nothing else running.
+Each run is a process of its own, in the precision that is fastest on this processor, and its seconds are of the whole
+of it: imports, data, compilation, training, and the test set with and without views. What `results/speedrun.jsonl` has
+of this commit's `kerastrain/`, or of the peer as it is, on a processor of this kind, is not run again. On two cores a
+pair takes half an hour, or two hours where they have no bfloat16; stop it and start it again as you like, with nothing
+else running.
 """
 
 import argparse
@@ -17,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 
-from suite import RESULTS, circumstances, measured
+from suite import RESULTS, best_precision, circumstances, measured
 
 from kerastrain._core import machine
 
@@ -50,7 +51,8 @@ def kerastrain(seed, recipe, settings):
 
 
 def pytorch(seed, recipe, settings):
-    printed, spent = measured([sys.executable, str(PEER), os.environ["KERASTRAIN_CIFAR10"], "--seed", str(seed)])
+    command = [sys.executable, str(PEER), os.environ["KERASTRAIN_CIFAR10"], "--seed", str(seed)]
+    printed, spent = measured([*command, "--precision", best_precision()])
     row = json.loads(printed.splitlines()[-1])
     return {key: value for key, value in row.items() if key not in ("side", "seed")} | spent
 

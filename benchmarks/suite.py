@@ -17,6 +17,7 @@ from kerastrain._core import atomic_files, machine, onednn
 
 # Of the environment: what changes how fast TensorFlow is.
 ENVIRONMENT = (onednn.VARIABLE, "OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "XLA_FLAGS")
+_BFLOAT16_FLAGS = {"amx_bf16", "avx512_bf16"}
 RESULTS = pathlib.Path(__file__).parent / "results"
 
 
@@ -57,6 +58,11 @@ def interleaved(contenders: Mapping[str, Callable[[], object]], repeats: int) ->
 def median_ratio(slower: Timing, faster: Timing) -> float:
     """How many times longer `slower` takes: the median over the rounds, whose runs were next to each other."""
     return round(statistics.median(a / b for a, b in zip(slower.wall, faster.wall, strict=True)), 3)
+
+
+def best_precision() -> str:
+    """What a network trains fastest in on this processor: bfloat16 where it has instructions for it, else float32."""
+    return "bfloat16" if _BFLOAT16_FLAGS & machine.cpu_flags() else "float32"
 
 
 def commit() -> str:

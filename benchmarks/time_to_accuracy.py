@@ -23,9 +23,9 @@ import sys
 import tempfile
 
 from speedrun import tree
-from suite import RESULTS, circumstances, measured
+from suite import RESULTS, best_precision, circumstances, measured
 
-from kerastrain._core import machine
+from kerastrain._core import machine, onednn
 
 PATH = RESULTS / "time_to_accuracy.jsonl"
 PEER = pathlib.Path(__file__).parent / "resnet20_peer.py"
@@ -46,6 +46,7 @@ def plain(seed, rate, epochs, validation):
     """One run of the plain side."""
     command = [sys.executable, str(PEER), os.environ["KERASTRAIN_CIFAR10"], "--rate", str(rate), "--seed", str(seed)]
     command += ["--epochs", str(epochs), "--validation", str(validation)]
+    command += ["--precision", {"bfloat16": "mixed_bfloat16"}.get(best_precision(), "float32")]
     printed, spent = measured(command)
     return json.loads(printed.splitlines()[-1]) | spent
 
@@ -96,6 +97,7 @@ def main():
         small = {"data.name": "synthetic", "data.train_limit": 128, "training.batch_size": 64, "training.epochs": 1}
         print(json.dumps(ours(0, small, 0)))
         return
+    onednn.switch_on()  # For both sides.
     rows = [json.loads(line) for line in PATH.read_text().splitlines()] if PATH.exists() else []
     rows = [row for row in rows if row["machine"]["flags"] == machine.facts()["flags"]]
 
