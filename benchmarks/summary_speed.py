@@ -57,12 +57,19 @@ def onednn(report: dict[str, Any]) -> list[str]:
 
 
 def speedrun(rows: list[dict[str, Any]]) -> list[str]:
-    """Both sides of the speed run, a line a run, and their means."""
-    # Of the last code of ours that was measured, on the machine that it was measured on.
-    last = next(row for row in reversed(rows) if row["side"] != "pytorch")
-    rows = [row for row in rows if row["machine"]["flags"] == last["machine"]["flags"]]
+    """Both sides of the speed run on each kind of processor."""
+    kinds: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for row in rows:
+        kinds.setdefault(tuple(row["machine"]["flags"]), []).append(row)
+    tables = [_speedrun_of_a_kind(some) for some in kinds.values() if len({row["side"] for row in some}) == 2]
+    return [line for lines in tables for line in ("", *lines)][1:]
+
+
+def _speedrun_of_a_kind(rows: list[dict[str, Any]]) -> list[str]:
+    """A line a run, and the means of each side: of the last code that was measured."""
     peers = [row for row in rows if row["side"] == "pytorch"]
     peers = [row for row in peers if row["code"] == peers[-1]["code"]]
+    last = next(row for row in reversed(rows) if row["side"] != "pytorch")
     ours = [row for row in rows if (row["code"], row["recipe"]) == (last["code"], last["recipe"])]
     most = max(row["seconds"] for row in (*peers, *ours))
     lines = []
@@ -78,9 +85,12 @@ def speedrun(rows: list[dict[str, Any]]) -> list[str]:
                 f"| {100 * row['views_probabilities']:.2f} | {row['training_seconds']:.0f} | {row['seconds']:.0f} "
                 f"| {row['cpu_seconds']:.0f} | {bar(row['seconds'], most)} |"
             )
-    said = "Whole processes, all 50,000 images, the test set read once a run, with and without six views."
+    precision = ours[-1]["execution"]["precision"]
+    said = (
+        f"Whole processes in {precision}, all 50,000 images, the test set read once a run, with and without six views."
+    )
     columns = "| side | | test % | with views % | s of training | s in all | CPU s | |"
-    return table(ours[-1], "The speed run beside its PyTorch peer", said, columns, lines)
+    return table(ours[-1], f"The speed run beside its PyTorch peer, in {precision}", said, columns, lines)
 
 
 def fit_overhead(report: dict[str, Any]) -> list[str]:
