@@ -14,9 +14,10 @@ import subprocess
 import sys
 
 BATCH, STEPS, EPOCHS = 32, 2_000, 5
+QUICK_EPOCHS = 1
 
 
-def contenders():
+def contenders(epochs):
     import keras
     import numpy as np
 
@@ -34,22 +35,22 @@ def contenders():
             kerastrain.fast_compile(model, **arguments, batch_size=BATCH, steps_per_epoch=STEPS, precision="float32")
         else:
             model.compile(**arguments)
-        return lambda: model.fit(x, y, batch_size=BATCH, epochs=EPOCHS, verbose=0)
+        return lambda: model.fit(x, y, batch_size=BATCH, epochs=epochs, verbose=0)
 
     return {"compile": made(False), "fast_compile": made(True)}
 
 
-def one(repeats):
+def one(repeats, epochs):
     """The rows of the backend of this process, as JSON on stdout."""
     from suite import interleaved, median_ratio
 
-    timings = interleaved(contenders(), repeats)
+    timings = interleaved(contenders(epochs), repeats)
     rows = [
         {
             "backend": os.environ["KERAS_BACKEND"],
             "contender": name,
-            **timing.facts(EPOCHS * STEPS, "steps"),
-            "microseconds_a_step": round(timing.facts(1, "fits")["wall_seconds"] / (EPOCHS * STEPS) * 1e6, 1),
+            **timing.facts(epochs * STEPS, "steps"),
+            "microseconds_a_step": round(timing.facts(1, "fits")["wall_seconds"] / (epochs * STEPS) * 1e6, 1),
             "times_less_than_compile": median_ratio(timings["compile"], timing),
         }
         for name, timing in timings.items()
@@ -61,16 +62,16 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--backends", nargs="+", default=["tensorflow", "jax"])
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--quick", action="store_true", help="one repeat, nothing written")
+    parser.add_argument("--quick", action="store_true", help="one repeat of one epoch, nothing written")
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
-        one(arguments.repeats)
+        one(arguments.repeats, QUICK_EPOCHS if arguments.quick else EPOCHS)
         return
     repeats, rows = 1 if arguments.quick else arguments.repeats, []
     for backend in arguments.backends:
         environment = {**os.environ, "KERAS_BACKEND": backend}
-        command = [sys.executable, __file__, "--one", "--repeats", str(repeats)]
+        command = [sys.executable, __file__, "--one", "--repeats", str(repeats), *["--quick"] * arguments.quick]
         done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
         rows += json.loads(done.stdout.splitlines()[-1])
     if arguments.quick:

@@ -3,11 +3,13 @@
     python benchmarks/run.py [NAME ...] [--quick]
 
 Each is a script of its own beside this one and writes `results/NAME.json`; `summary.py` makes the tables of it. Without
-a name all of them, in about three hours; `--quick` (less than five minutes) shows that they run, and writes nothing.
+a name all of them, in about three hours; `--quick` (less than five minutes) shows that they run, two at a time since
+its times are worth nothing, and writes nothing.
 Long trainings have commands of their own: `speedrun.py`, `kill_run.py`, `evidence.py`, `shipped_searches.py`.
 """
 
 import argparse
+import concurrent.futures
 import pathlib
 import subprocess
 import sys
@@ -29,6 +31,19 @@ QUICK: dict[str, list[str]] = {
 }
 
 
+def run(name: str, quick: bool) -> bool:
+    """Whether the measurement came to its end."""
+    begin = time.perf_counter()
+    options = ["--quick", *QUICK[name]] if quick else []
+    done = subprocess.run(
+        [sys.executable, str(HERE / f"{name}.py"), *options], check=False, capture_output=quick, text=True
+    )
+    print(f"{name}: exit code {done.returncode}, {time.perf_counter() - begin:.0f} s", flush=True)
+    if done.returncode:
+        print(done.stderr or "", file=sys.stderr)
+    return not done.returncode
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(QUICK))
@@ -37,23 +52,12 @@ def main() -> int:
     unknown = sorted(set(arguments.names) - set(QUICK))
     if unknown:
         parser.error(f"unknown: {', '.join(unknown)}; there are {', '.join(QUICK)}")
-    failed = []
-    for name in arguments.names or QUICK:
-        begin = time.perf_counter()
-        options = ["--quick", *QUICK[name]] if arguments.quick else []
-        done = subprocess.run(
-            [sys.executable, str(HERE / f"{name}.py"), *options],
-            check=False,
-            capture_output=arguments.quick,
-            text=True,
-        )
-        print(f"{name}: exit code {done.returncode}, {time.perf_counter() - begin:.0f} s", flush=True)
-        if done.returncode:
-            failed.append(name)
-            print(done.stderr or "", file=sys.stderr)
-    if not arguments.quick and not failed:
+    # What is measured has the machine to itself.
+    with concurrent.futures.ThreadPoolExecutor(2 if arguments.quick else 1) as pool:
+        ended = list(pool.map(lambda name: run(name, arguments.quick), arguments.names or QUICK))
+    if all(ended) and not arguments.quick:
         subprocess.run([sys.executable, str(HERE / "summary.py")], check=True)
-    return 1 if failed else 0
+    return 0 if all(ended) else 1
 
 
 if __name__ == "__main__":
