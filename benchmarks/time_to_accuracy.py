@@ -5,9 +5,10 @@
 Everything is chosen on 5,000 validation images, by trainings on the other 45,000:
 
 1. the plain side's rate, by three epochs with each of `RATES`;
-2. how many epochs the plain side needs, each of `BUDGETS` a whole training whose rate falls to 0, until one reaches the
-   target or the next would take longer than the 45 minutes that are the cap;
-3. how many ours needs, each of `OURS` likewise: `cifar_speedrun_muon` of half the width, of which 85 % ask no more.
+2. how many epochs ours needs, each of `OURS` a whole training whose rate falls to 0, until one reaches the target:
+   `cifar_speedrun_muon` of half the width, of which 85 % ask no more;
+3. how many the plain side needs, each of `BUDGETS` likewise, until one reaches the target or the next would take longer
+   than the 45 minutes that are the cap.
 
 What was chosen is then trained on all 50,000, and the test set read once a seed, both sides in turn. Seconds are of
 whole processes: imports, data, compilation, training, test set. One JSON line a run in
@@ -126,10 +127,10 @@ def main():
         return once(phase, "kerastrain", about, lambda: ours(seed, changes, validation))
 
     rate = max((peer("rate", rate, 3) for rate in RATES), key=lambda row: row["accuracy"])["rate"]
-    epochs = first_that_reaches(arguments.target, lambda epochs: peer("budget", rate, epochs), BUDGETS)
     budget = first_that_reaches(
         arguments.target, lambda budget: recipe("budget", shortened(*budget)), OURS, lambda budget: budget[0]
     )
+    epochs = first_that_reaches(arguments.target, lambda epochs: peer("budget", rate, epochs), BUDGETS)
     changes = shortened(*budget)
     for seed in range(arguments.seeds):
         recipe("test", changes, seed, 0)
