@@ -20,6 +20,8 @@ def main() -> None:
         text += ["", *summary_speed.optimizer_cost(lines_of("optimizer_cost.jsonl"))]
     if (RESULTS / "speedrun.jsonl").exists():
         text += ["", *summary_speed.speedrun(lines_of("speedrun.jsonl"))]
+    if (RESULTS / "time_to_accuracy.jsonl").exists():
+        text += ["", *summary_speed.time_to_accuracy(lines_of("time_to_accuracy.jsonl"))]
     if (RESULTS / "augmentation.json").exists():
         text += ["", *augmentation(json.loads((RESULTS / "augmentation.json").read_text(encoding="utf-8")))]
     if (RESULTS / "checkpoint_cost.json").exists():
