@@ -7,8 +7,8 @@ Everything is chosen on 5,000 validation images, by trainings on the other 45,00
 1. the plain side's rate, by three epochs with each of `RATES`;
 2. how many epochs ours needs, each of `OURS` a whole training whose rate falls to 0, until one reaches the target:
    `cifar_speedrun_muon` of half the width, of which 85 % ask no more;
-3. how many the plain side needs, each of `BUDGETS` likewise, by that rate and by half of it, until one reaches the target
-   or the next, with all images, would take longer than the 45 minutes that are the cap.
+3. how many the plain side needs, each of `BUDGETS` likewise, by that rate and by half of it, until one reaches the
+   target or the next, with all images, would take longer than the 45 minutes that are the cap.
 
 What was chosen is then trained on all 50,000, and the test set read once a seed, both sides in turn. Seconds are of
 whole processes: imports, data, compilation, training, test set. One JSON line a run in
@@ -81,8 +81,8 @@ def ours(seed, changes, validation):
 
 
 def budget_of_the_peer(target, rate, peer):
-    """Of trainings from the shortest on the first that is good enough; else the best of the longest that the cap allows,
-    going by the seconds of the one before. What is the best rate of three epochs may be too high for more."""
+    """Of trainings from the shortest on the first that is good enough; else the best of the longest that the cap
+    allows, going by the seconds of the one before. What is the best rate of three epochs may be too high for more."""
     best = None
     for epochs in BUDGETS:
         if best and best["seconds"] / best["epochs"] * epochs * TRAIN / (TRAIN - VALIDATION) > CAP:
