@@ -34,17 +34,27 @@ RATES = (0.05, 0.1, 0.2, 0.4, 0.8)  # 0.4 was the best of the first four, so one
 EPOCHS = 12  # After 8 it had 82.4 %.
 CAP = 45 * 60
 TRAIN, VALIDATION = 50_000, 5000
-# Epochs of ours, until when its images are smaller, and how large those are; from the shortest on. 20x20 was found by
-# short_search.yaml.
-OURS = ((4, 0.5, 24), (5, 0.4, 20), (5, 0.6, 24), (5, 0.4, 24), (6, 0.5, 24), (8, 0.5, 24))
+# Epochs of ours, and how large its images are until which share of them; from the shortest on, by short_search.yaml.
+OURS = (
+    (5, (16, 0.2), (20, 0.4), (24, 0.6)),
+    (5, (16, 0.2), (20, 0.4), (28, 0.6)),
+    (4, (24, 0.5)),
+    (5, (16, 0.2), (20, 0.4)),
+    (5, (20, 0.4)),
+    (5, (24, 0.6)),
+    (5, (24, 0.4)),
+    (6, (24, 0.5)),
+    (8, (24, 0.5)),
+)
 
 
-def shortened(epochs, until, size):
+def shortened(epochs, *stages):
     """What of the recipe `cifar_speedrun_muon` is changed."""
+    resolutions = ", ".join(f"{{size: {size}, until: {until}}}" for size, until in stages)
     return {
         "model.widths": "[32, 128, 128]",
         "training.epochs": epochs,
-        "data.augment.resolutions": f"[{{size: {size}, until: {until}}}]",
+        "data.augment.resolutions": f"[{resolutions}]",
     }
 
 
