@@ -96,6 +96,8 @@ def _speedrun_of_a_kind(rows: list[dict[str, Any]]) -> list[str]:
 def time_to_accuracy(rows: list[dict[str, Any]]) -> list[str]:
     """What was chosen on validation images, and what it comes to on the test set, on the last kind of processor."""
     rows = [row for row in rows if row["machine"]["flags"] == rows[-1]["machine"]["flags"]]
+    last = {row["side"]: row["code"] for row in rows}
+    rows = [row for row in rows if row["code"] == last[row["side"]]]
     most = max(row["seconds"] for row in rows)
     tests = [row for row in rows if row["phase"] == "test"]
     lines = []
