@@ -23,6 +23,7 @@ QUICK: dict[str, list[str]] = {
     "checkpoint_cost": [],
     "onednn": [],
     "airbench_step": [],
+    "small_images": [],
     "fit_overhead": ["--backends", "tensorflow"],
     "search_pruning": [],
     "growth": [],

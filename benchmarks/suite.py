@@ -17,7 +17,6 @@ from kerastrain._core import atomic_files, machine, onednn
 
 # Of the environment: what changes how fast TensorFlow is.
 ENVIRONMENT = (onednn.VARIABLE, "OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "XLA_FLAGS")
-_BFLOAT16_FLAGS = {"amx_bf16", "avx512_bf16"}
 RESULTS = pathlib.Path(__file__).parent / "results"
 
 
@@ -62,7 +61,7 @@ def median_ratio(slower: Timing, faster: Timing) -> float:
 
 def best_precision() -> str:
     """What a network trains fastest in on this processor: bfloat16 where it has instructions for it, else float32."""
-    return "bfloat16" if _BFLOAT16_FLAGS & machine.cpu_flags() else "float32"
+    return "bfloat16" if machine.cpu_flags().intersection(machine.BFLOAT16_FLAGS) else "float32"
 
 
 def commit() -> str:
@@ -71,13 +70,19 @@ def commit() -> str:
     return found.stdout.strip()
 
 
+def stolen_seconds() -> float:
+    """CPU seconds, of all cores, that the host has kept from this virtual machine; 0 where none are told."""
+    path = pathlib.Path("/proc/stat")
+    return int(path.read_text().split()[8]) / os.sysconf("SC_CLK_TCK") if path.exists() else 0.0
+
+
 def measured(command: list[str]) -> tuple[str, dict[str, float]]:
-    """What a process prints, and its wall seconds, CPU seconds and peak memory.
+    """What a process prints, and its wall seconds, CPU seconds, what the host held back, and peak memory.
 
     Raises:
         subprocess.CalledProcessError: it failed.
     """
-    begin = time.perf_counter()
+    begin, stolen = time.perf_counter(), stolen_seconds()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     with process.stdout:
@@ -89,6 +94,7 @@ def measured(command: list[str]) -> tuple[str, dict[str, float]]:
     return printed, {
         "seconds": round(time.perf_counter() - begin, 1),
         "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 1),
+        "stolen_seconds": round(stolen_seconds() - stolen, 1),
         "peak_memory_mib": round(usage.ru_maxrss / 1024),
     }
 

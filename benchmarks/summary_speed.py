@@ -56,6 +56,20 @@ def onednn(report: dict[str, Any]) -> list[str]:
     return table(report, "oneDNN on a processor where TensorFlow leaves it off", said, columns, lines)
 
 
+def small_images(report: dict[str, Any]) -> list[str]:
+    """A step by each of two ways of the filter gradient."""
+    lines = []
+    for row in report["rows"]:
+        native, convolution = (row[way]["wall_seconds"] for way in ("TensorFlow's kernel", "as a convolution"))
+        lines.append(
+            f"| {row['widths']} | {row['image']} | {native:.3f} | {convolution:.3f} "
+            f"| {row['of_tensorflows']:.2f} | {bar(row['of_tensorflows'], 1)} |"
+        )
+    said = f"A step of {report['rows'][0]['batch']} images, {report['rows'][0]['precision']}, rounds in turn."
+    columns = "| widths | images | TensorFlow's kernel, s | as a convolution, s | of TensorFlow's | |"
+    return table(report, "The filter gradient of small images", said, columns, lines)
+
+
 def speedrun(rows: list[dict[str, Any]]) -> list[str]:
     """Both sides of the speed run on each kind of processor."""
     kinds: dict[tuple[str, ...], list[dict[str, Any]]] = {}

@@ -8,7 +8,10 @@ import platform
 from typing import Any
 
 _PACKAGES = ("kerastrain", "keras", "tensorflow", "jax", "torch", "keras-tuner", "numpy")
-_NOTED_FLAGS = ("amx_bf16", "avx512_bf16", "avx512f", "avx2")
+BFLOAT16_FLAGS = ("amx_bf16", "avx512_bf16")
+"""A processor that has one of them multiplies bfloat16 faster than float32."""
+
+_NOTED_FLAGS = (*BFLOAT16_FLAGS, "avx512f", "avx2")
 
 
 def cpu_flags() -> frozenset[str]:

@@ -1,8 +1,9 @@
-"""A convolution of small images in bfloat16 whose filter gradient is a convolution itself.
+"""A convolution of small images whose filter gradient is a convolution itself.
 
-TensorFlow's kernel for the gradient of the filters runs at half the speed of the one for the outputs on processors with
-`avx512_bf16`, and at a sixth on images of 3x3. The gradient is a convolution of the images with the gradient of the
-outputs, the samples being its channels; as long as that filter is small, the kernel for outputs is faster.
+TensorFlow's kernel for the gradient of the filters runs at half the speed of the one for the outputs, and at a sixth on
+images of 3x3: in bfloat16 on processors with `avx512_bf16`, in float32 on those with AVX2 alone. The gradient is a
+convolution of the images with the gradient of the outputs, the samples being its channels; as long as that filter is
+small, the kernel for outputs is faster.
 """
 
 import functools
@@ -12,7 +13,7 @@ from typing import Any
 
 import keras
 
-from kerastrain._core import accelerator, machine
+from kerastrain._core import accelerator, machine, onednn
 
 # Height times width; 10x10 is as fast either way, larger images are slower.
 LARGEST_AREA = 64
@@ -24,23 +25,25 @@ def can_convolve(inputs: Any) -> bool:
     """Whether it is for this backend, this processor and these inputs."""
     if keras.backend.backend() != "tensorflow" or isinstance(inputs, keras.KerasTensor) or len(inputs.shape) != 4:
         return False
-    if keras.backend.standardize_dtype(inputs.dtype) != "bfloat16" or accelerator.device_name() is not None:
+    if accelerator.device_name() is not None:
         return False
-    return _is_measured()
+    return _is_measured(keras.backend.standardize_dtype(inputs.dtype))
 
 
 @functools.cache
-def _is_measured() -> bool:
-    # With AMX the kernels are others, of which nothing is known here.
+def _is_measured(dtype: str) -> bool:
+    # With AMX, and in float32 with AVX-512, the kernels are others, of which nothing is known here.
     flags = machine.cpu_flags()
-    return "avx512_bf16" in flags and "amx_bf16" not in flags
+    if dtype == "bfloat16":
+        return "avx512_bf16" in flags and "amx_bf16" not in flags
+    return dtype == "float32" and "avx512f" not in flags and onednn.left_off() and onednn.in_use()
 
 
 def convolved(images: Any, kernel: Any, bias: Any, padding: str) -> Any:
     """The images `(batch, height, width, channels)` convolved with a kernel, by strides of 1, and a bias added.
 
     Args:
-        images: bfloat16.
+        images: bfloat16 or float32.
         kernel: `(rows, columns, channels, filters)`.
         bias: `(filters,)`, or None.
         padding: `"same"` or `"valid"`.

@@ -19,7 +19,6 @@ _MAX_STEPS = {"tensorflow": 256, "jax": 64}
 _MULTIPLY_ADDS_PER_SECOND = 3e10
 _ACCELERATOR_FACTOR = 500
 PIPELINES = ("auto", "host", "device")
-_BFLOAT16_FLAGS = ("amx_bf16", "avx512_bf16")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,10 +53,10 @@ def choose_precision(asked: str) -> tuple[str, str]:
         return "float32", f"precision float32: {name} has no native bfloat16"
     if keras.backend.backend() == "jax":
         return "float32", "precision float32: JAX is slower in bfloat16 on a processor"
-    for flag in _BFLOAT16_FLAGS:
+    for flag in machine.BFLOAT16_FLAGS:
         if flag in machine.cpu_flags():
             return "bfloat16", f"precision bfloat16: the processor multiplies it natively ({flag})"
-    return "float32", f"precision float32: the processor has neither of {' and '.join(_BFLOAT16_FLAGS)}"
+    return "float32", f"precision float32: the processor has neither of {' and '.join(machine.BFLOAT16_FLAGS)}"
 
 
 def policy_name(precision: str) -> str:
