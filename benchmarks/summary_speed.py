@@ -122,6 +122,8 @@ def time_to_accuracy(rows: list[dict[str, Any]]) -> list[str]:
                 f"{changes['training.epochs']} epochs, widths {changes['model.widths']}, "
                 f"{changes['data.augment.resolutions']}"
             )
+            if "data.train_limit" in changes:
+                about += f", {changes['data.train_limit']:,} images"
         else:
             about = f"{row['epochs']} epochs, rate {row['rate']}"
         lines.append(
