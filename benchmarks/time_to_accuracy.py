@@ -13,8 +13,8 @@ Everything is chosen on 5,000 validation images, by trainings on the other 45,00
 
 What was chosen is then trained on all 50,000, and the test set read once a seed, both sides in turn. Seconds are of
 whole processes: imports, data, compilation, training, test set. One JSON line a run in
-`results/time_to_accuracy.jsonl`; what is there of this code is not run again. Five hours on two cores without bfloat16, of
-which the last part, the one whose seconds count, wants nothing else running; stop it and start it again as you like.
+`results/time_to_accuracy.jsonl`; what is there of this code is not run again. Five hours on two cores without
+bfloat16, of which the last part, whose seconds count, wants nothing else running; stop and go on as you like.
 """
 
 import argparse
