@@ -38,7 +38,7 @@ CAP = 45 * 60
 TRAIN, VALIDATION = 50_000, 5000
 SEEDS = 3
 SPREAD = 0.003  # Of one training's accuracy by seeds: what is further below the target than that is not tried again.
-FEWER = 40_500
+FEWER = 40_500  # Of 45,000, as 45,000 are of 50,000.
 # Epochs of ours, and how large its images are until which share of them; from the shortest on, by short_search.yaml.
 OURS = (
     (5, (16, 0.2), (20, 0.4), (24, 0.6)),
