@@ -25,14 +25,13 @@ def can_convolve(inputs: Any) -> bool:
     """Whether it is for this backend, this processor and these inputs."""
     if keras.backend.backend() != "tensorflow" or isinstance(inputs, keras.KerasTensor) or len(inputs.shape) != 4:
         return False
-    if accelerator.device_name() is not None:
-        return False
-    return _is_measured(keras.backend.standardize_dtype(inputs.dtype))
+    # What is remembered first: a layer that is called eagerly asks at every call.
+    return _is_measured(keras.backend.standardize_dtype(inputs.dtype)) and accelerator.device_name() is None
 
 
 @functools.cache
 def _is_measured(dtype: str) -> bool:
-    # With AMX, and in float32 with AVX-512, the kernels are others, of which nothing is known here.
+    # With AMX, and in float32 with AVX-512 or AVX-VNNI, the kernels are others, of which nothing is known here.
     flags = machine.cpu_flags()
     if dtype == "bfloat16":
         return "avx512_bf16" in flags and "amx_bf16" not in flags

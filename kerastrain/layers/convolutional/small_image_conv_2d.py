@@ -16,9 +16,9 @@ class SmallImageConv2D(keras.layers.Conv2D):
     which is the images, channels and samples exchanged, convolved with the gradient of the outputs. Same arguments,
     weights and results, to rounding: sums of bfloat16 are kept in float32 here. TensorFlow's kernel for it takes up to
     three times as long on images of 3x3 and half again on images of 7x7, in bfloat16 on a processor with
-    `avx512_bf16` and without AMX, and in float32 by oneDNN on one with AVX2 and without AVX-512. There, with strides
-    and dilation of 1, one group and channels last it is taken, for images of up to 8x8; everywhere else it is Keras's
-    own computation.
+    `avx512_bf16` and without AMX, and in float32 by oneDNN on one with AVX2 and neither AVX-512 nor AVX-VNNI. There,
+    with strides and dilation of 1, one group and channels last it is taken, for images of up to 8x8; everywhere else
+    it is Keras's own computation.
 
     Args:
         filters: as `keras.layers.Conv2D`.
