@@ -1,4 +1,4 @@
-"""What a search tells while it runs: on a terminal a table that moves, in a log file one line a trial."""
+"""What a search tells while it runs: on a terminal a table that moves, in a log file lines of trials and epochs."""
 
 import contextlib
 import itertools
@@ -21,6 +21,7 @@ from kerastrain.tuning.table import brief, short_names, shown, trial_line
 
 _BARS = 16  # Of a sparkline.
 _AROUND = 9  # Lines of the view that are no trial.
+_SILENCE = 60.0  # Seconds without a line, after which a log file is told of an epoch.
 _MARKS = {"pruned": "yellow", "diverged": "red", "failed": "red"}
 
 
@@ -49,6 +50,7 @@ class LiveSearch:
         self.records = list(earlier)
         self._curves: dict[int, dict[int, float]] = {}  # Of running trials: epoch -> value.
         self._epochs: dict[int, int] = {}
+        self._told = time.monotonic()
         # What is the same in every trial is not worth the room.
         self._names = {
             path: name
@@ -84,19 +86,23 @@ class LiveSearch:
                 live.start()
 
     def on_epoch(self, number: int, row: dict[str, Any]) -> None:
-        """Take notice of an epoch of a trial that runs."""
+        """Take notice of an epoch of a trial that runs; in a log file, tell it if nothing was told for a minute."""
         value = row.get(self.plan.config.objective.metric)
         curve = self._curves.setdefault(number, {})
         if row["epoch"] == 0:
             curve.clear()  # Of a trial that is repeated, its next training.
         curve[int(row["epoch"])] = float("nan") if value is None else float(value)
+        if self._live is None and time.monotonic() - self._told >= _SILENCE:
+            measured = "" if value is None else f"  {self.plan.config.objective.metric} {shown(float(value))}"
+            head = f"Trial {number}/{len(self.plan.trials)}"
+            self._tell(f"{head}  after epoch {int(row['epoch']) + 1} of {self._epochs_of(number)}{measured}")
 
     def ended(self, record: TrialRecord) -> None:
         """Take notice of the end of a trial; in a log file, tell it."""
         self.records.append(record)
         self._curves.pop(record.number, None)
         if self._live is None:
-            self.console.print(trial_line(record, self.plan))
+            self._tell(trial_line(record, self.plan))
 
     def view(self) -> Group:
         """What a terminal shows now."""
@@ -115,6 +121,10 @@ class LiveSearch:
         for number in running:
             self._add_running(table, number)
         return Group(table, *foot)
+
+    def _tell(self, line: str) -> None:
+        self.console.print(line)
+        self._told = time.monotonic()
 
     def _running(self) -> list[int]:
         # Trials are handed out in order, and told of only when they have an epoch.

@@ -84,7 +84,7 @@ def test_a_low_terminal_keeps_the_last_trials(made):
     assert numbers[:4] == ["17", "18", "19", "20"]
 
 
-def test_a_log_file_has_a_line_a_trial_and_nothing_else(made):
+def test_a_log_file_has_a_line_a_trial_and_nothing_else_within_a_minute(made):
     console = console_of(terminal=False)
     live = LiveSearch(made, console)
     with live:
@@ -92,6 +92,32 @@ def test_a_log_file_has_a_line_a_trial_and_nothing_else(made):
         live.ended(trial(made, 1, [3.0]))
     (line,) = console.file.getvalue().splitlines()
     assert line.startswith("Trial 1/30  val_loss 3 at epoch 1  learning_rate=")
+
+
+def test_a_log_file_is_told_of_an_epoch_after_a_minute_without_a_line(made, monkeypatch):
+    now = 1000.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    console = console_of(terminal=False)
+    live = LiveSearch(made, console)
+    with live:
+        # Seconds since the search began, and whether an epoch that ends then is told.
+        ends = [(1, 0, 59, False), (1, 1, 61, True), (2, 0, 119, False), (2, 1, 122, True)]
+        for number, epoch, seconds, told in ends:
+            before = console.file.getvalue()
+            now = 1000.0 + seconds
+            live.on_epoch(number, {"epoch": epoch, "val_loss": 1.25})
+            assert (console.file.getvalue() != before) == told
+        now += 50
+        live.ended(trial(made, 2, [3.0]))
+        now += 50  # The line of the trial is less than a minute ago.
+        live.on_epoch(3, {"epoch": 0, "val_loss": 2.0})
+        now += 10
+        live.on_epoch(3, {"epoch": 1})
+    lines = console.file.getvalue().splitlines()
+    assert lines[0] == "Trial 1/30  after epoch 2 of 2  val_loss 1.25"
+    assert lines[1] == "Trial 2/30  after epoch 2 of 2  val_loss 1.25"
+    assert lines[2].startswith("Trial 2/30  val_loss 3 at epoch 1")
+    assert lines[3:] == ["Trial 3/30  after epoch 2 of 2"]
 
 
 def test_an_error_leaves_the_table_and_a_whole_search_does_not(made):
