@@ -9,13 +9,10 @@ About ten minutes. On other processors there is nothing to measure, and nothing 
 
 import argparse
 import json
-import os
-import statistics
-import subprocess
 import sys
 import time
 
-from suite import write
+from suite import compared, processes_in_turn, write
 
 from kerastrain._core import onednn
 
@@ -67,26 +64,10 @@ def main():
         return
     rows = []
     for contender in ["mlp_functional"] if arguments.quick else [*CONTENDERS, STOCK]:
-        taken = {"0": [], "1": []}
-        for turn in range(1 if arguments.quick else arguments.rounds):
-            for value in ("0", "1") if turn % 2 == 0 else ("1", "0"):
-                command = [sys.executable, __file__, "--contender", contender, *["--quick"] * arguments.quick]
-                environment = os.environ | {onednn.VARIABLE: value}
-                done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
-                taken[value].append(json.loads(done.stdout.splitlines()[-1]))
-        (off, off_cpu), (on, on_cpu) = (
-            (statistics.median(column) for column in zip(*taken[value], strict=True)) for value in ("0", "1")
-        )
-        by_rounds = [a[0] / b[0] for a, b in zip(taken["0"], taken["1"], strict=True)]
-        rows.append(
-            {
-                "contender": contender,
-                "milliseconds": {"off": round(1e3 * off, 2), "on": round(1e3 * on, 2)},
-                "cpu_milliseconds": {"off": round(1e3 * off_cpu, 2), "on": round(1e3 * on_cpu, 2)},
-                "times_as_fast": round(statistics.median(by_rounds), 2),
-                "times_as_fast_by_round": [round(ratio, 2) for ratio in by_rounds],
-            }
-        )
+        command = [sys.executable, __file__, "--contender", contender, *["--quick"] * arguments.quick]
+        ways = {"off": {onednn.VARIABLE: "0"}, "on": {onednn.VARIABLE: "1"}}
+        found = processes_in_turn(command, ways, 1 if arguments.quick else arguments.rounds)
+        rows.append({"contender": contender, **compared(found)})
         print(json.dumps(rows[-1]), flush=True)
     if not arguments.quick:
         write("onednn", rows)

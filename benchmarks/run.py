@@ -22,6 +22,7 @@ QUICK: dict[str, list[str]] = {
     "startup": [],
     "checkpoint_cost": [],
     "onednn": [],
+    "freed_memory": [],
     "airbench_step": [],
     "small_images": [],
     "fit_overhead": ["--backends", "tensorflow"],

@@ -30,6 +30,7 @@ def main() -> None:
         summary_speed.airbench_step,
         summary_speed.airbench_step_float32,
         summary_speed.onednn,
+        summary_speed.freed_memory,
         summary_speed.small_images,
         summary_speed.fit_overhead,
         summary_speed.startup,

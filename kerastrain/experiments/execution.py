@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from kerastrain._core import accelerator, machine, onednn, processes, replicas
+from kerastrain._core import accelerator, allocator, machine, onednn, processes, replicas
 from kerastrain._core.errors import InputError
 from kerastrain._core.keras_layers import all_layers
 from kerastrain.experiments.multiply_adds import multiply_adds
@@ -86,7 +86,7 @@ def choose_execution(
     asked_pipeline: str = "auto",
     eagerly: bool = False,
 ) -> Execution:
-    """Choose steps per execution, jit and pipeline for a built model.
+    """Choose steps per execution, jit and pipeline for a built model; on torch on a processor, have memory kept.
 
     Args:
         model: the model, built.
@@ -119,6 +119,8 @@ def choose_execution(
     reasons.append(reason)
     if backend == "tensorflow" and device is None and (kernels := onednn.reason()) is not None:
         reasons.append(kernels)
+    if backend == "torch" and device is None and (memory := allocator.keep_freed_memory()) is not None:
+        reasons.append(memory)
     pipeline, reason = _choose_pipeline(asked_pipeline, jit, device)
     if backend == "jax":  # Elsewhere there is one.
         reasons.append(reason)

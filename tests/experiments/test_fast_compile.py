@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import kerastrain
-from kerastrain._core import accelerator, machine, onednn
+from kerastrain._core import accelerator, allocator, machine, onednn
 from kerastrain._core.errors import InputError
 
 pytestmark = pytest.mark.backend
@@ -95,6 +95,16 @@ def test_what_tensorflow_leaves_off_is_told(monkeypatch):
     monkeypatch.setattr(accelerator, "device_name", lambda: None)
     execution = kerastrain.fast_compile(convolutional(), "sgd", "mse", batch_size=8, verbose=False)
     assert "oneDNN off: so and so" in execution.reasons
+
+
+@pytest.mark.parametrize("device", [None, "an accelerator"])
+def test_freed_memory_is_kept_on_torch_on_a_processor(monkeypatch, device):
+    monkeypatch.setattr(allocator, "keep_freed_memory", lambda: "freed memory kept")
+    monkeypatch.setattr(accelerator, "device_name", lambda: device)
+    monkeypatch.setattr(accelerator, "has_bfloat16", lambda: False)
+    execution = kerastrain.fast_compile(convolutional(), "sgd", "mse", batch_size=8, jit=False, verbose=False)
+    wanted = keras.backend.backend() == "torch" and device is None
+    assert ("freed memory kept" in execution.reasons) == wanted
 
 
 def test_bfloat16_is_chosen_where_the_processor_multiplies_it(monkeypatch):
