@@ -20,9 +20,14 @@ WAYS = {
     "kept": KEEP_FREED_MEMORY,
 }
 PEER = "airbench94 in PyTorch"
-# Contender -> samples in a step.
-CONTENDERS = {"mlp_functional": 128, "convnet": 128, "residual": 128, "cifar_speedrun_muon": 512, PEER: 1024}
-STEPS = 5
+# Contender -> samples in a step, steps measured.
+CONTENDERS = {
+    "mlp_functional": (128, 200),
+    "convnet": (128, 6),
+    "residual": (128, 6),
+    "cifar_speedrun_muon": (512, 4),
+    PEER: (1024, 4),
+}
 
 
 def peer_step(batch):
@@ -62,9 +67,9 @@ def keras_step(recipe, batch):
 
 def seconds_of_a_step(contender, quick):
     """Wall and CPU, in this process."""
-    batch = CONTENDERS[contender]
+    batch, steps = CONTENDERS[contender]
     step = peer_step(batch) if contender == PEER else keras_step(contender, batch)
-    steps = 1 if quick else STEPS
+    steps = 1 if quick else steps
     step()
     wall, cpu = time.perf_counter(), time.process_time()
     for _ in range(steps):
@@ -86,7 +91,7 @@ def main():
     for contender in ["mlp_functional"] if arguments.quick else CONTENDERS:
         command = [sys.executable, __file__, "--contender", contender, *["--quick"] * arguments.quick]
         found = processes_in_turn(command, WAYS, 1 if arguments.quick else arguments.rounds)
-        rows.append({"contender": contender, "batch": CONTENDERS[contender], **compared(found)})
+        rows.append({"contender": contender, "batch": CONTENDERS[contender][0], **compared(found)})
         print(json.dumps(rows[-1]), flush=True)
     if not arguments.quick:
         write("freed_memory", rows)
