@@ -60,9 +60,9 @@ def fast_compile(
     that the host would make. What else is given to `fit`, and `Batches` with an `augmentation` or several inputs, is
     made on the host as ever.
 
-    On torch on a processor, under glibc, this process keeps from here on the memory that it frees, at its highest point:
-    the activations of each step need not be asked for anew. Any MALLOC_ setting of glibc's in the environment, or a
-    preloaded allocator, leaves that as it is.
+    On torch on a processor, under glibc, this process keeps from here on the memory that it frees, at its highest
+    point, so that the activations of each step need not be asked for anew. Any MALLOC_ setting of glibc's in the
+    environment, or a preloaded allocator, leaves that as it is.
 
     Where training is distributed (`keras.distribution`, `tf.distribute.MirroredStrategy`) it is one step to an
     execution, and under a strategy no jit.
