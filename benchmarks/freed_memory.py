@@ -8,6 +8,7 @@ are set from outside, which `kerastrain` leaves as it is. About a quarter of an 
 """
 
 import argparse
+import importlib.util
 import json
 import os
 import sys
@@ -85,6 +86,11 @@ def main():
     arguments = parser.parse_args()
     if arguments.contender:
         print(json.dumps(seconds_of_a_step(arguments.contender, arguments.quick)))
+        return
+    if importlib.util.find_spec("torch") is None:
+        if not arguments.quick:
+            parser.error("PyTorch is what is measured, and it is not installed: pip install torch")
+        print("PyTorch is not installed: nothing to run.")
         return
     os.environ["KERAS_BACKEND"] = "torch"
     rows = []
