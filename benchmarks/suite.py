@@ -15,9 +15,9 @@ from typing import Any
 
 from kerastrain._core import atomic_files, machine, onednn
 
-# Of the environment: what changes how fast TensorFlow is.
+# glibc's settings under which a process keeps the memory that it frees; PyTorch is faster so (`freed_memory.py`).
 KEEP_FREED_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**40)}
-"""glibc's settings under which a process keeps the memory that it frees; PyTorch is faster so (`freed_memory.py`)."""
+# Of the environment: what changes how fast TensorFlow is.
 ENVIRONMENT = (onednn.VARIABLE, "OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "XLA_FLAGS")
 RESULTS = pathlib.Path(__file__).parent / "results"
 
@@ -100,32 +100,6 @@ def measured(command: list[str], environment: Mapping[str, str] | None = None) -
         "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 1),
         "stolen_seconds": round(stolen_seconds() - stolen, 1),
         "peak_memory_mib": round(usage.ru_maxrss / 1024),
-    }
-
-
-def processes_in_turn(
-    command: list[str], ways: Mapping[str, Mapping[str, str]], rounds: int
-) -> dict[str, list[tuple[float, float]]]:
-    """What a command prints in each of two environments, by turns: wall and CPU seconds of a step, as JSON."""
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
-    for turn in range(rounds):
-        for name in list(ways)[:: 1 if turn % 2 == 0 else -1]:
-            environment = os.environ | ways[name]
-            done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
-            wall, cpu = json.loads(done.stdout.splitlines()[-1])
-            found[name].append((wall, cpu))
-    return found
-
-
-def compared(found: Mapping[str, list[tuple[float, float]]]) -> dict[str, Any]:
-    """Milliseconds of a step by each of two ways, and how many times as fast the second is, by rounds."""
-    slow, fast = found.values()
-    by_rounds = [a[0] / b[0] for a, b in zip(slow, fast, strict=True)]
-    return {
-        "milliseconds": {name: round(1e3 * statistics.median(wall for wall, _ in found[name]), 2) for name in found},
-        "cpu_milliseconds": {name: round(1e3 * statistics.median(cpu for _, cpu in found[name]), 2) for name in found},
-        "times_as_fast": round(statistics.median(by_rounds), 2),
-        "times_as_fast_by_round": [round(ratio, 2) for ratio in by_rounds],
     }
 
 

@@ -46,26 +46,25 @@ def airbench_step_float32(report: dict[str, Any]) -> list[str]:
 
 def onednn(report: dict[str, Any]) -> list[str]:
     """A step with oneDNN and without."""
-    lines = [
-        f"| {row['contender']} | {row['milliseconds']['off']:.1f} | {row['milliseconds']['on']:.1f} "
-        f"| {row['times_as_fast']:.2f} | {bar(row['times_as_fast'], 2)} |"
-        for row in report["rows"]
-    ]
-    said = "Processes in turn; the ratio by rounds. 128 samples, float32."
-    columns = "| a step of | ms without | ms with | times as fast | |"
-    return table(report, "oneDNN on a processor where TensorFlow leaves it off", said, columns, lines)
+    return _two_environments(report, "oneDNN on a processor where TensorFlow leaves it off", "128 samples, float32.")
 
 
 def freed_memory(report: dict[str, Any]) -> list[str]:
     """A step on torch where the process keeps what it frees, and where it does not."""
+    batches = ", ".join(f"{row['batch']:,}" for row in report["rows"])
+    said = f"{batches} samples, float32, the torch backend."
+    return _two_environments(report, "PyTorch on a processor that keeps the memory it frees", said)
+
+
+def _two_environments(report: dict[str, Any], title: str, said: str) -> list[str]:
+    before, after = report["rows"][0]["milliseconds"]
     lines = [
-        f"| {row['contender']} | {row['batch']:,} | {row['milliseconds']['given back']:.1f} "
-        f"| {row['milliseconds']['kept']:.1f} | {row['times_as_fast']:.2f} | {bar(row['times_as_fast'], 2)} |"
+        f"| {row['contender']} | {row['milliseconds'][before]:.1f} | {row['milliseconds'][after]:.1f} "
+        f"| {row['times_as_fast']:.2f} | {bar(row['times_as_fast'], 2)} |"
         for row in report["rows"]
     ]
-    said = "Processes in turn; the ratio by rounds. float32, the torch backend."
-    columns = "| a step of | samples | ms, given back | ms, kept | times as fast | |"
-    return table(report, "PyTorch on a processor that keeps the memory it frees", said, columns, lines)
+    columns = f"| a step of | ms, {before} | ms, {after} | times as fast | |"
+    return table(report, title, f"Processes in turn; the ratio by rounds. {said}", columns, lines)
 
 
 def small_images(report: dict[str, Any]) -> list[str]:

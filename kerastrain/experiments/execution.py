@@ -119,13 +119,14 @@ def choose_execution(
     reasons.append(reason)
     if backend == "tensorflow" and device is None and (kernels := onednn.reason()) is not None:
         reasons.append(kernels)
-    if backend == "torch" and device is None and (memory := allocator.keep_freed_memory()) is not None:
-        reasons.append(memory)
     pipeline, reason = _choose_pipeline(asked_pipeline, jit, device)
     if backend == "jax":  # Elsewhere there is one.
         reasons.append(reason)
     elif keras.distribution.distribution() is not None:
         reasons.append(f"keras.distribution without effect: on {backend} Keras takes no notice of it")
+    # Behind everything that is refused.
+    if backend == "torch" and device is None and (memory := allocator.keep_freed_memory()) is not None:
+        reasons.append(memory)
     return Execution(backend, device or "cpu", precision[0], per_execution, jit, pipeline, tuple(reasons))
 
 

@@ -61,8 +61,8 @@ def fast_compile(
     made on the host as ever.
 
     On torch on a processor, under glibc, this process keeps from here on the memory that it frees, at its highest
-    point, so that the activations of each step need not be asked for anew. Any MALLOC_ setting of glibc's in the
-    environment, or a preloaded allocator, leaves that as it is.
+    point, so that the activations of each step need not be asked for anew. Where the environment says otherwise that
+    stays: MALLOC_MMAP_MAX_, MALLOC_MMAP_THRESHOLD_, MALLOC_TRIM_THRESHOLD_, a malloc tunable, a preloaded allocator.
 
     Where training is distributed (`keras.distribution`, `tf.distribute.MirroredStrategy`) it is one step to an
     execution, and under a strategy no jit.
