@@ -3,6 +3,8 @@
 import statistics
 from typing import Any
 
+KERAS = "Keras's"
+
 
 def bar(value: float, whole: float, width: int = 20) -> str:
     """A bar of full blocks, `width` long for `whole`; a longer one ends in an arrow."""
@@ -68,17 +70,38 @@ def _two_environments(report: dict[str, Any], title: str, said: str) -> list[str
 
 
 def small_images(report: dict[str, Any]) -> list[str]:
-    """A step by each of two ways of the filter gradient."""
+    """A convolution and a step by Keras's way and by Winograd's."""
+    by_shape: dict[tuple[int, int, int], dict[str, dict[str, Any]]] = {}
+    backends = list(dict.fromkeys(row["backend"] for row in report["rows"]))
     lines = []
     for row in report["rows"]:
-        native, convolution = (row[way]["wall_seconds"] for way in ("TensorFlow's kernel", "as a convolution"))
-        lines.append(
-            f"| {row['widths']} | {row['image']} | {native:.3f} | {convolution:.3f} "
-            f"| {row['of_tensorflows']:.2f} | {bar(row['of_tensorflows'], 1)} |"
+        if "widths" not in row:
+            by_shape.setdefault(tuple(row["side, channels, filters"]), {})[row["backend"]] = row
+    for (side, channels, filters), rows in by_shape.items():
+        found = [
+            f"{row['of_keras']:.2f} {bar(row['of_keras'], 1, 10)}" + ("" if row["taken"] else " not taken")
+            for row in map(rows.__getitem__, backends)
+        ]
+        lines.append(f"| {side}x{side}, {channels} to {filters} | {' | '.join(found)} |")
+    columns = f"| convolution | {' | '.join(backends)} |"
+    said = (
+        f"Convolutions of 3x3 with their gradients, {report['rows'][0]['batch']} images, float32: Winograd's time of "
+        "that of Keras's layer, by rounds. Where it is slower, or not by much, the layer does not take it."
+    )
+    found = table(report, "Convolutions by Winograd's minimal filtering", said, columns, lines)
+    steps = [row for row in report["rows"] if "widths" in row]
+    found += ["", "A training step of the speed run's network, of the time with Keras's convolutions:", ""]
+    found += [
+        "| backend | widths | images | batch | s, Keras's | of it, as the layer decides | | of it, all by Winograd's |"
+    ]
+    found += ["|---|---|---|---|---|---|---|---|"]
+    for row in steps:
+        ours, throughout = row["of_keras"]["as it decides"], row["of_keras"]["Winograd's"]
+        found.append(
+            f"| {row['backend']} | {', '.join(map(str, row['widths']))} | {row['side']}x{row['side']} | {row['batch']} "
+            f"| {row['seconds'][KERAS]['wall_seconds']:.3f} | {ours:.2f} | {bar(ours, 1)} | {throughout:.2f} |"
         )
-    said = f"A step of {report['rows'][0]['batch']} images, {report['rows'][0]['precision']}, rounds in turn."
-    columns = "| widths | images | TensorFlow's kernel, s | as a convolution, s | of TensorFlow's | |"
-    return table(report, "The filter gradient of small images", said, columns, lines)
+    return found
 
 
 def speedrun(rows: list[dict[str, Any]]) -> list[str]:

@@ -1,9 +1,9 @@
 """A convolution of small images whose filter gradient is a convolution itself.
 
-TensorFlow's kernel for the gradient of the filters runs at half the speed of the one for the outputs, and at a sixth on
-images of 3x3: in bfloat16 on processors with `avx512_bf16`, in float32 on those with AVX2 alone. The gradient is a
-convolution of the images with the gradient of the outputs, the samples being its channels; as long as that filter is
-small, the kernel for outputs is faster.
+In bfloat16, on processors with `avx512_bf16`, TensorFlow's kernel for the gradient of the filters runs at half the
+speed of the one for the outputs, and at a sixth on images of 3x3. The gradient is a convolution of the images with the
+gradient of the outputs, the samples being its channels; as long as that filter is small, the kernel for outputs is
+faster. In float32 `minimal_filtering` is faster than either.
 """
 
 import functools
@@ -13,7 +13,7 @@ from typing import Any
 
 import keras
 
-from kerastrain._core import accelerator, machine, onednn
+from kerastrain._core import accelerator, machine
 
 # Height times width; 10x10 is as fast either way, larger images are slower.
 LARGEST_AREA = 64
@@ -26,23 +26,22 @@ def can_convolve(inputs: Any) -> bool:
     if keras.backend.backend() != "tensorflow" or isinstance(inputs, keras.KerasTensor) or len(inputs.shape) != 4:
         return False
     # What is remembered first: a layer that is called eagerly asks at every call.
-    return _is_measured(keras.backend.standardize_dtype(inputs.dtype)) and accelerator.device_name() is None
+    half = keras.backend.standardize_dtype(inputs.dtype) == "bfloat16"
+    return half and _is_measured() and accelerator.device_name() is None
 
 
 @functools.cache
-def _is_measured(dtype: str) -> bool:
-    # With AMX, and in float32 with AVX-512 or AVX-VNNI, the kernels are others, of which nothing is known here.
+def _is_measured() -> bool:
+    # With AMX the kernels are others, of which nothing is known here.
     flags = machine.cpu_flags()
-    if dtype == "bfloat16":
-        return "avx512_bf16" in flags and "amx_bf16" not in flags
-    return dtype == "float32" and "avx512f" not in flags and onednn.left_off() and onednn.in_use()
+    return "avx512_bf16" in flags and "amx_bf16" not in flags
 
 
 def convolved(images: Any, kernel: Any, bias: Any, padding: str) -> Any:
     """The images `(batch, height, width, channels)` convolved with a kernel, by strides of 1, and a bias added.
 
     Args:
-        images: bfloat16 or float32.
+        images: bfloat16.
         kernel: `(rows, columns, channels, filters)`.
         bias: `(filters,)`, or None.
         padding: `"same"` or `"valid"`.

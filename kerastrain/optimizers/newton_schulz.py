@@ -47,7 +47,9 @@ def _product_of_polynomials(gram: Any, steps: int) -> Any:
     identity = ops.eye(gram.shape[0], dtype=gram.dtype)
     product = None
     for step in range(steps):
-        polynomial = a * identity + b * gram + c * ops.matmul(gram, gram)
+        # Never three terms in one sum: TensorFlow makes an `AddN` of them, whose order of adding, and with it the last
+        # bit, goes by which of the three nobody else still needs. `a I` is shared by all steps and kernels of a size.
+        polynomial = a * identity + ops.matmul(gram, b * identity + c * gram)
         product = polynomial if product is None else ops.matmul(product, polynomial)
         if step + 1 < steps:
             gram = ops.matmul(polynomial, ops.matmul(gram, polynomial))

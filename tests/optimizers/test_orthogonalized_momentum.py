@@ -38,6 +38,29 @@ def expected_path(rate, momentum, other=0.9, steps=5, nesterov=True, rms_rate=No
     return numpy_walk(move, given=GIVEN, rate=rate, **options)
 
 
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="of TensorFlow's optimized graphs")
+def test_newton_schulz_has_no_sum_whose_order_is_left_to_chance():
+    """An `AddN` of three begins with the one whose buffer nobody else still needs, which is a matter of time."""
+    import tensorflow as tf
+    from tensorflow.core.protobuf import config_pb2
+    from tensorflow.python.grappler import tf_optimizer
+
+    def operations(function):
+        graph = tf.function(function).get_concrete_function(tf.TensorSpec((48, 16), "float32")).graph
+        exported = tf.compat.v1.train.export_meta_graph(graph_def=graph.as_graph_def(), graph=graph)
+        exported.collection_def["train_op"].node_list.value.extend(tensor.name for tensor in graph.outputs)
+        config = config_pb2.ConfigProto()
+        config.graph_options.rewrite_options.min_graph_nodes = -1
+        return {(node.op, len(node.input)) for node in tf_optimizer.OptimizeGraph(config, exported).node}
+
+    def by_three(matrix):
+        gram = tf.matmul(matrix, matrix, transpose_a=True)
+        return 3.4445 * tf.eye(16) - 4.7750 * gram + 2.0315 * tf.matmul(gram, gram)
+
+    assert ("AddN", 3) in operations(by_three)
+    assert not [name for name, _ in operations(lambda matrix: newton_schulz(matrix, 5)) if name == "AddN"]
+
+
 @pytest.mark.backend
 @pytest.mark.parametrize("shape", [(3, 5), (5, 3), (4, 4), (1, 4)])
 def test_newton_schulz_is_its_polynomial_of_the_singular_values(shape):
