@@ -55,7 +55,7 @@ def test_newton_schulz_has_no_sum_whose_order_is_left_to_chance():
 
     def by_three(matrix):
         gram = tf.matmul(matrix, matrix, transpose_a=True)
-        return 3.4445 * tf.eye(16) - 4.7750 * gram + 2.0315 * tf.matmul(gram, gram)
+        return tf.matmul(3.4445 * tf.eye(16) + -4.7750 * gram + 2.0315 * tf.matmul(gram, gram), gram)
 
     assert ("AddN", 3) in operations(by_three)
     assert not [name for name, _ in operations(lambda matrix: newton_schulz(matrix, 5)) if name == "AddN"]
