@@ -107,7 +107,7 @@ def measure(rounds: int, quick: bool) -> list[dict[str, Any]]:
         images = 16 if quick else 128
         ways = {name: convolution(shape, winograd, images) for name, winograd in WAYS.items() if winograd is not None}
         keras_s, winograds = interleaved(ways, rounds).values()
-        pays = minimal_filtering.pays(keras.ops.zeros((images, shape[0], shape[0], shape[1])), shape[2])
+        pays = shape[0] <= minimal_filtering.largest_side(keras.ops.zeros((images, *shape[:1] * 2, shape[1])), shape[2])
         rows.append(
             {
                 "backend": backend,

@@ -12,6 +12,7 @@ improving the accuracy of Winograd convolution for deep neural networks, arXiv:1
 
 import dataclasses
 import functools
+import sys
 from typing import Any
 
 import keras
@@ -36,27 +37,31 @@ _POINTS = {
 _MORE_POINTS = 1.1
 # Of fewer images the transform of the kernel is what takes the time.
 FEWEST_IMAGES = 16
+# The largest side of images whose size is not known before they come.
+LARGEST_OPEN = 64
 
 
-def pays(images: Any, filters: int) -> bool:
-    """Whether it was measured to be faster for this backend, this processor and images of this shape and dtype.
+def largest_side(images: Any, filters: int) -> int:
+    """Of images of this dtype and so many channels, how large the side may be for it to be faster here; 0 for none.
 
-    The time between the matrices goes by `channels * filters`, that of the matrices by their sum.
+    As it was measured for the backend and processors of this kind. The time between the matrices goes by
+    `channels * filters`, that of the matrices by their sum.
     """
-    if isinstance(images, keras.KerasTensor) or len(images.shape) != 4 or None in images.shape[1:]:
-        return False
+    if isinstance(images, keras.KerasTensor) or len(images.shape) != 4:
+        return 0
     # What is remembered first: a layer that is called eagerly asks at every call.
     if keras.backend.standardize_dtype(images.dtype) != "float32" or not _is_measured():
-        return False
-    batch, height, width, channels = images.shape
-    if batch is not None and batch < FEWEST_IMAGES:
-        return False
-    side = max(height, width)
-    least: float = {"tensorflow": max(16, side), "torch": 32, "jax": 8}[keras.backend.backend()]
-    if keras.backend.backend() == "tensorflow" and not onednn.in_use():
-        # Eigen's products of small matrices are slower, and its convolutions not by as much.
-        least = 32 if side <= 16 else float("inf")
-    return channels * filters >= least * (channels + filters) and not _elsewhere()
+        return 0
+    batch, *_, channels = images.shape
+    if (batch is not None and batch < FEWEST_IMAGES) or _elsewhere():
+        return 0
+    ratio = channels * filters / (channels + filters)
+    if keras.backend.backend() != "tensorflow":
+        return sys.maxsize if ratio >= {"torch": 32, "jax": 8}[keras.backend.backend()] else 0
+    if onednn.in_use():
+        return int(ratio) if ratio >= 16 else 0
+    # Eigen's products of small matrices are slower, and its convolutions not by as much.
+    return 16 if ratio >= 32 else 0
 
 
 @functools.cache
@@ -75,13 +80,18 @@ def convolved(images: Any, kernel: Any, padding: str) -> Any:
     """The images convolved with a kernel by strides of 1: `(batch, height, width, filters)`.
 
     Args:
-        images: `(batch, height, width, channels)`, float32, of known height, width and channels.
+        images: `(batch, height, width, channels)`, float32; on TensorFlow also of a height and width that are only
+            known when the graph runs, of up to `LARGEST_OPEN` each.
         kernel: `(3, 3, channels, filters)`, float32.
         padding: `"same"` or `"valid"`.
     """
     _, height, width, channels = images.shape
     filters = kernel.shape[-1]
-    down, across = (_transforms(side, padding) for side in (height, width))
+    if height is None or width is None:
+        _, height, width, _ = keras.ops.shape(images)
+        down, across = (_looked_up(side, padding) for side in (height, width))
+    else:
+        down, across = (_transforms(side, padding) for side in (height, width))
     kernels = _product(down.filter, keras.ops.reshape(kernel, (TAPS, -1)))
     kernels = _product(across.filter, keras.ops.reshape(kernels, (down.points, TAPS, -1)))
     kernels = keras.ops.reshape(kernels, (down.points, 1, across.points, channels, filters))
@@ -94,11 +104,11 @@ def convolved(images: Any, kernel: Any, padding: str) -> Any:
     values = keras.ops.reshape(values, (down.points * down.tiles, across.points * across.tiles, -1))
     values = _product(across.outputs, values)
     values = _product(down.outputs, keras.ops.reshape(values, (down.points * down.tiles, -1)))
-    values = keras.ops.reshape(values, (len(down.outputs), len(across.outputs), -1, filters))
+    values = keras.ops.reshape(values, (down.length, across.length, -1, filters))
     return keras.ops.transpose(values, (2, 0, 1, 3))
 
 
-def _product(matrix: np.ndarray, values: Any) -> Any:
+def _product(matrix: Any, values: Any) -> Any:
     return keras.ops.matmul(keras.ops.convert_to_tensor(matrix, "float32"), values)
 
 
@@ -106,11 +116,12 @@ def _product(matrix: np.ndarray, values: Any) -> Any:
 class _Transforms:
     """The matrices along one axis of images. Points come before tiles where an axis has both."""
 
-    tiles: int
-    points: int
-    inputs: np.ndarray  # (points * tiles, side); padding is in it, as places without a column
-    filter: np.ndarray  # (points, 3)
-    outputs: np.ndarray  # (outputs, points * tiles)
+    length: Any  # of the outputs
+    tiles: Any
+    points: Any
+    inputs: Any  # (points * tiles, side); padding is in it, as places without a column
+    filter: Any  # (points, 3)
+    outputs: Any  # (length, points * tiles)
 
 
 @functools.cache
@@ -127,7 +138,35 @@ def _transforms(side: int, padding: str) -> _Transforms:
         inside = (places >= 0) & (places < side)
         inputs[:, number, places[inside]] = inputs_of[:, inside]
         outputs[start : start + tile, :, number] = outputs_of[: length - start]
-    return _Transforms(tiles, points, inputs.reshape(-1, side), filter_of, outputs.reshape(length, -1))
+    return _Transforms(length, tiles, points, inputs.reshape(-1, side), filter_of, outputs.reshape(length, -1))
+
+
+def _looked_up(side: Any, padding: str) -> _Transforms:
+    """Those of a side that is a tensor, out of a table of all."""
+    ops = keras.ops
+    numbers, arrays = _table(padding)
+    starts, sizes = (ops.take(ops.convert_to_tensor(table), side, axis=0) for table in numbers)
+    length, tiles, points = (sizes[place] for place in range(3))
+    shapes = {"inputs": (points * tiles, side), "filter": (points, TAPS), "outputs": (length, points * tiles)}
+    found = {}
+    for place, (name, (rows, columns)) in enumerate(shapes.items()):
+        chosen = ops.arange(starts[place], starts[place] + rows * columns, dtype="int32")
+        found[name] = ops.reshape(ops.take(ops.convert_to_tensor(arrays[place]), chosen, axis=0), (rows, columns))
+    return _Transforms(length, tiles, points, **found)
+
+
+@functools.cache
+def _table(padding: str) -> tuple[tuple[np.ndarray, np.ndarray], list[np.ndarray]]:
+    """By side, where its matrices start in three long vectors, and its length, tiles and points; and the vectors."""
+    starts, sizes = np.zeros((2, LARGEST_OPEN + 1, 3), np.int32)
+    vectors: list[list[np.ndarray]] = [[], [], []]
+    for side in range(1 if padding == "same" else TAPS, LARGEST_OPEN + 1):
+        found = _transforms(side, padding)
+        starts[side] = [sum(map(len, vector)) for vector in vectors]
+        sizes[side] = found.length, found.tiles, found.points
+        for vector, matrix in zip(vectors, (found.inputs, found.filter, found.outputs), strict=True):
+            vector.append(np.float32(matrix).ravel())
+    return (starts, sizes), [np.concatenate(vector) for vector in vectors]
 
 
 def tile_for(length: int) -> int:

@@ -64,24 +64,37 @@ def processor(monkeypatch):
     minimal_filtering._is_measured.cache_clear()
 
 
-def pays(side, channels, filters, dtype="float32", images=16):
-    return minimal_filtering.pays(keras.ops.zeros((images, side, side, channels), dtype), filters)
+def largest(channels, filters, dtype="float32", images=16):
+    found = minimal_filtering.largest_side(keras.ops.zeros((images, 8, 8, channels), dtype), filters)
+    return min(found, 1000)
 
 
 def test_it_pays_where_channels_and_filters_are_enough(processor):
-    few, some, many = (pays(8, count, count) for count in (8, 32, 64))
-    assert (few, some, many) == (False, BACKEND != "torch", True)
+    found = [largest(count, count) for count in (8, 16, 32, 64)]
     # 24 and 64 are as much work between the matrices, for their own, as 35 and 35.
-    assert [pays(15, 24, 64), pays(31, 24, 64)] == {
-        "tensorflow": [True, False],
-        "jax": [True, True],
-        "torch": [False, False],
-    }[BACKEND]
-    assert not pays(8, 64, 64, images=15)
-    assert not pays(8, 64, 64, "float16") and not pays(8, 64, 64, "bfloat16")
-    assert not minimal_filtering.pays(keras.KerasTensor((None, 8, 8, 64)), 64)
+    found.append(largest(24, 64))
+    assert (
+        found
+        == {
+            "tensorflow": [0, 0, 16, 32, 17],
+            "jax": [0, 1000, 1000, 1000, 1000],
+            "torch": [0, 0, 0, 1000, 0],
+        }[BACKEND]
+    )
+    assert largest(64, 64, images=15) == largest(64, 64, "float16") == largest(64, 64, "bfloat16") == 0
+    assert minimal_filtering.largest_side(keras.KerasTensor((None, 8, 8, 64)), 64) == 0
     processor("avx2", by_onednn=False)
-    assert pays(8, 64, 64) and pays(32, 64, 64) == (BACKEND != "tensorflow")
+    assert largest(64, 64) == (16 if BACKEND == "tensorflow" else 1000)
     for flags in ([], ["avx2", "avx512f"]):
         processor(*flags)
-        assert not pays(8, 64, 64)
+        assert largest(64, 64) == 0
+
+
+@pytest.mark.skipif(BACKEND != "jax", reason="the backend of keras.distribution")
+def test_images_that_are_spread_over_devices_were_not_measured(processor):
+    keras.distribution.set_distribution(keras.distribution.DataParallel(devices=["cpu:0"]))
+    try:
+        assert largest(64, 64) == 0
+    finally:
+        keras.distribution.set_distribution(None)
+    assert largest(64, 64) > 0

@@ -15,13 +15,14 @@ from kerastrain._core import keras_training
 from kerastrain._core.training_state import training_variables
 from kerastrain.callbacks import EarlyStopping, ReduceOnPlateau, ResumableCheckpoint, ScheduleHyperparameter
 from kerastrain.datasets import Batches
-from kerastrain.layers import StochasticDepth
+from kerastrain.layers import SmallImageConv2D, StochasticDepth
 from kerastrain.optimizers import (
     AddGradientNoise,
     ClipByGlobalNorm,
     ComposedOptimizer,
     ExponentialAveraging,
     MomentumSGD,
+    OrthogonalizedMomentum,
     ParameterGroup,
 )
 
@@ -34,7 +35,15 @@ FEATURES = {
     "regularized": {"augmentation": True, "noise": True},
     "optimizer": {"composed": True, "callbacks": True},
     "execution": {"augmentation": True, "noise": True, "execution": 2},
-    "everything": {"augmentation": True, "noise": True, "composed": True, "callbacks": True, "execution": 2},
+    "convolutions": {"winograd": True, "orthogonal": True},
+    "everything": {
+        "augmentation": True,
+        "noise": True,
+        "winograd": True,
+        "composed": True,
+        "callbacks": True,
+        "execution": 2,
+    },
 }
 
 
@@ -98,7 +107,7 @@ def network(on):
     noise = on.get("noise", False)
     inputs = keras.Input((6, 6, 3), name="image")
     x = keras.layers.Rescaling(1 / 128, -1, name="scale")(inputs)
-    x = keras.layers.Conv2D(4, 3, padding="same", activation="tanh", name="stem")(x)
+    x = SmallImageConv2D(4, 3, winograd=on.get("winograd", False), padding="same", activation="tanh", name="stem")(x)
     branch = keras.layers.BatchNormalization(momentum=0.5, name="norm")(x)
     if noise:
         branch = keras.layers.GaussianNoise(0.1, name="noise")(branch)
@@ -108,7 +117,11 @@ def network(on):
     if noise:
         x = keras.layers.Dropout(0.3, name="dropout")(x)
     model = keras.Model(inputs, keras.layers.Dense(CLASSES, name="head")(x), name="network")
-    optimizer = composed() if on.get("composed") else keras.optimizers.Adam(0.02, name="adam")
+    optimizer = keras.optimizers.Adam(0.02, name="adam")
+    if on.get("composed"):
+        optimizer = composed()
+    elif on.get("orthogonal"):
+        optimizer = OrthogonalizedMomentum(0.02, name="orthogonalized")
     execution = 1 if keras.backend.backend() == "torch" else on.get("execution", 1)  # Which has no other.
     model.compile(optimizer, loss=first_column, metrics=[Fingerprint()], steps_per_execution=execution)
     return model

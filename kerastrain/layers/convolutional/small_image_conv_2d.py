@@ -1,5 +1,6 @@
 """Keras's convolution, faster on processors."""
 
+import sys
 from typing import Any
 
 import keras
@@ -19,8 +20,8 @@ class SmallImageConv2D(keras.layers.Conv2D):
     itself by 2e-7, the TF32 of GPUs by 3e-4.
 
     By itself (`winograd=None`) it is taken where it was measured to be faster: kernels of 3x3 with strides and dilation
-    of 1, one group, channels last, float32, on a processor with AVX2 and without AVX-512, 16 images or more of known
-    size on one device, and channels and filters enough (32 and 32 on images of up to 16x16 on TensorFlow with oneDNN,
+    of 1, one group, channels last, float32, on a processor with AVX2 and without AVX-512, 16 images or more
+    on one device, and channels and filters enough (32 and 32 on images of up to 16x16 on TensorFlow with oneDNN,
     64 and 64 on torch, 16 and 16 on JAX). Where it is not taken, in bfloat16 on TensorFlow on a processor with
     `avx512_bf16` and without AMX, the gradient of the filters is computed as a convolution of the images, channels and
     samples exchanged, with the gradient of the outputs, on images of up to 8x8. Everywhere else it is Keras's own
@@ -34,7 +35,8 @@ class SmallImageConv2D(keras.layers.Conv2D):
         **kwargs: what else `keras.layers.Conv2D` takes.
 
     Call arguments:
-        inputs: a tensor `(batch, height, width, channels)`, of known height and width for `winograd=True`.
+        inputs: a tensor `(batch, height, width, channels)`. Where TensorFlow traces a graph for images of any size, in
+            which they vary, those of up to 64x64 are looked up when it runs, and larger ones are Keras's own.
 
     Output shape: `keras.layers.Conv2D`'s.
 
@@ -42,7 +44,7 @@ class SmallImageConv2D(keras.layers.Conv2D):
 
     Raises:
         InputError: `winograd` is none of the three; or it is True, and kernel, strides, dilation, groups, padding,
-            data format or dtype are not those it is for, or the size of the images is not known.
+            data format or dtype are not those it is for.
         ValueError: what Keras's layer refuses.
 
     Example:
@@ -73,37 +75,43 @@ class SmallImageConv2D(keras.layers.Conv2D):
                 f"data_format={self.data_format!r}. `winograd=None` computes others as Keras does."
             )
 
-    def build(self, input_shape: Any) -> None:
-        if self.winograd:
-            self._check_known(input_shape)
-        super().build(input_shape)
-
     def call(self, inputs: Any) -> Any:
         bias = self.bias if self.use_bias else None
-        if self._by_winograd(inputs):
-            images, kernel = (keras.ops.cast(value, "float32") for value in (inputs, self.kernel))
-            outputs = minimal_filtering.convolved(images, kernel, self.padding)
-            if bias is not None:
-                outputs = keras.ops.add(outputs, keras.ops.cast(bias, "float32"))
-            outputs = keras.ops.cast(outputs, inputs.dtype)
+        largest = self._largest_by_winograd(inputs)
+        size = inputs.shape[1:3]
+        if largest and None in size:
+            outputs = self._by_size(inputs, min(largest, minimal_filtering.LARGEST_OPEN))
+        elif largest and largest >= max(size):
+            outputs = self._by_winograd(inputs)
         elif self.winograd is None and self._is_plain() and small_convolution.can_convolve(inputs):
             outputs = small_convolution.convolved(inputs, self.kernel, bias, self.padding)
         else:
             return super().call(inputs)
         return outputs if self.activation is None else self.activation(outputs)
 
-    def _by_winograd(self, inputs: Any) -> bool:
-        if not self.winograd:
-            return self.winograd is None and self._is_three_by_three() and minimal_filtering.pays(inputs, self.filters)
-        self._check_known(inputs.shape)
-        return True
+    def _largest_by_winograd(self, inputs: Any) -> int:
+        """The largest side of images that are to be convolved so."""
+        if self.winograd:
+            return sys.maxsize
+        measured = self.winograd is None and self._is_three_by_three()
+        return minimal_filtering.largest_side(inputs, self.filters) if measured else 0
 
-    def _check_known(self, shape: Any) -> None:
-        if None in shape[1:3]:
-            raise InputError(
-                f"`winograd=True` needs images of known height and width. Received: inputs.shape={tuple(shape)}. "
-                "Say them in `keras.Input`, or leave `winograd` at None."
-            )
+    def _by_winograd(self, inputs: Any) -> Any:
+        images, kernel = (keras.ops.cast(value, "float32") for value in (inputs, self.kernel))
+        outputs = minimal_filtering.convolved(images, kernel, self.padding)
+        if self.use_bias:
+            outputs = keras.ops.add(outputs, keras.ops.cast(self.bias, "float32"))
+        return keras.ops.cast(outputs, inputs.dtype)
+
+    def _by_size(self, inputs: Any, largest: int) -> Any:
+        """Where the size is only known when the graph runs."""
+        _, height, width, _ = keras.ops.shape(inputs)
+        fits = keras.ops.logical_and(height <= largest, width <= largest)
+        return keras.ops.cond(fits, lambda: self._by_winograd(inputs), lambda: self._by_keras(inputs))
+
+    def _by_keras(self, inputs: Any) -> Any:
+        outputs = self.convolution_op(inputs, self.kernel)
+        return keras.ops.add(outputs, self.bias) if self.use_bias else outputs
 
     def _is_plain(self) -> bool:
         return (

@@ -191,11 +191,34 @@ def test_what_cannot_be_asked_for_is_refused(arguments, received):
         SmallImageConv2D(4, **{"kernel_size": 3, **arguments})
 
 
-def test_images_of_unknown_size_are_refused_by_winograds_alone():
-    inputs = keras.Input((None, None, 4))
-    assert SmallImageConv2D(4, 3)(inputs).shape == (None, None, None, 4)
-    with pytest.raises(InputError, match=r"known height and width. Received: inputs.shape=\(None, None, None, 4\)"):
-        SmallImageConv2D(4, 3, winograd=True)(inputs)
+@ON_TENSORFLOW
+@pytest.mark.parametrize("padding", ["same", "valid"])
+def test_images_of_a_size_that_is_known_when_the_graph_runs(processor, monkeypatch, padding):
+    import tensorflow as tf
+
+    processor("avx2")
+    layer = SmallImageConv2D(64, 3, padding=padding)
+    layer.build((None, None, None, 64))
+    layer.bias.assign(np.random.default_rng(1).normal(size=64))
+
+    @tf.function(input_signature=[tf.TensorSpec((None, None, None, 64), "float32")])
+    def differentiated_in_a_graph(images):
+        with tf.GradientTape() as tape:
+            tape.watch(images)
+            outputs = tf.ensure_shape(layer(images), (None, None, None, 64))
+            total = tf.reduce_sum(outputs**2)
+        return [outputs, *tape.gradient(total, [images, layer.kernel.value])]
+
+    # 33 is what 64 channels and filters are too few for; of all the others, the products are no convolutions.
+    for shape in [(5, 5), (15, 7), (32, 3), (33, 9)]:
+        images = np.random.default_rng(0).normal(size=(16, *shape, 64)).astype(np.float32)
+        found = [array(value) for value in differentiated_in_a_graph(images)]
+        outputs, by_images, by_kernel, _ = by_numpy(
+            images, array(layer.kernel), array(layer.bias), 2 * found[0], padding
+        )
+        assert_close(found, [outputs / (2 * found[0]), by_images, by_kernel], 1e-4)
+    operations = [node.name for node in differentiated_in_a_graph.get_concrete_function().graph.get_operations()]
+    assert any("cond" in name for name in operations)
 
 
 @pytest.mark.parametrize("winograd", [None, True, False])
