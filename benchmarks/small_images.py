@@ -5,7 +5,7 @@
 In float32, with oneDNN on TensorFlow and freed memory kept on torch, as recipes have them. One convolution of 3x3 with
 its gradients by inputs and kernel, 128 images, by Keras's layer and by Winograd's, whether it pays or not; and one
 training step of the speed run's network, of its own width and of half of it, as Keras convolves, as the layer decides,
-and by Winograd's throughout. Each backend has a process of its own. About twenty minutes.
+and by Winograd's throughout. Each backend has a process of its own. About a quarter of an hour.
 """
 
 import argparse
@@ -17,6 +17,8 @@ from collections.abc import Callable
 from typing import Any
 
 from suite import KEEP_FREED_MEMORY, interleaved, median_ratio, write
+
+from kerastrain._core import onednn
 
 # Side of the images, channels, filters; those of the speed run's network are the last ones.
 SHAPES = [
@@ -151,7 +153,7 @@ def main() -> None:
         return
     rows: list[dict[str, Any]] = []
     for backend in ["tensorflow"] if arguments.quick else arguments.backends:
-        environment = os.environ | {"KERAS_BACKEND": backend, "TF_ENABLE_ONEDNN_OPTS": "1"}
+        environment = os.environ | {"KERAS_BACKEND": backend, onednn.VARIABLE: "1"}
         if backend == "torch":
             environment |= KEEP_FREED_MEMORY
         rounds = ["--rounds", str(1 if arguments.quick else arguments.rounds), *["--quick"] * arguments.quick]

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from kerastrain._core import minimal_filtering, small_convolution
+from kerastrain._core.checks import boolean
 from kerastrain._core.errors import InputError
 
 
@@ -20,12 +21,14 @@ class SmallImageConv2D(keras.layers.Conv2D):
     itself by 2e-7, the TF32 of GPUs by 3e-4.
 
     By itself (`winograd=None`) it is taken where it was measured to be faster: kernels of 3x3 with strides and dilation
-    of 1, one group, channels last, float32, on a processor with AVX2 and without AVX-512, 16 images or more
-    on one device, and channels and filters enough (32 and 32 on images of up to 16x16 on TensorFlow with oneDNN,
-    64 and 64 on torch, 16 and 16 on JAX). Where it is not taken, in bfloat16 on TensorFlow on a processor with
-    `avx512_bf16` and without AMX, the gradient of the filters is computed as a convolution of the images, channels and
-    samples exchanged, with the gradient of the outputs, on images of up to 8x8. Everywhere else it is Keras's own
-    computation.
+    of 1, one group, channels last, float32, on a processor with AVX2 and without AVX-512, 16 images or more on one
+    device, and channels and filters enough. On TensorFlow with oneDNN these are 32 and 32 for images of up to 16x16, 64
+    and 64 up to 32x32, 128 and 128 up to 64x64; without oneDNN 64 and 64 up to 16x16; on torch 64 and 64, on JAX 16 and
+    16, whatever the size.
+
+    In bfloat16, on TensorFlow on a processor with `avx512_bf16` and without AMX, the gradient of the filters is
+    computed as a convolution of the images, channels and samples exchanged, with the gradient of the outputs, on images
+    of up to 8x8. Everywhere else it is Keras's own computation.
 
     Args:
         filters: as `keras.layers.Conv2D`.
@@ -43,8 +46,8 @@ class SmallImageConv2D(keras.layers.Conv2D):
     State: `kernel`, and `bias` unless `use_bias=False`.
 
     Raises:
-        InputError: `winograd` is none of the three; or it is True, and kernel, strides, dilation, groups, padding,
-            data format or dtype are not those it is for.
+        InputError: `winograd` is neither None nor a boolean; or it is True, and kernel, strides, dilation, groups,
+            padding, data format or dtype are not those it is for.
         ValueError: what Keras's layer refuses.
 
     Example:
@@ -59,10 +62,8 @@ class SmallImageConv2D(keras.layers.Conv2D):
     def __init__(
         self, filters: int, kernel_size: int | tuple[int, int], *, winograd: bool | None = None, **kwargs: Any
     ) -> None:
-        if winograd not in (None, True, False):
-            raise InputError(f"`winograd` must be None, true or false. Received: winograd={winograd!r}.")
         super().__init__(filters, kernel_size, **kwargs)
-        self.winograd = winograd
+        self.winograd = None if winograd is None else boolean("winograd", winograd)
         if winograd and self.compute_dtype == "float64":
             raise InputError(
                 "`winograd=True` is for float32. Received: dtype='float64'. `winograd=None` computes it as Keras does."
@@ -76,7 +77,6 @@ class SmallImageConv2D(keras.layers.Conv2D):
             )
 
     def call(self, inputs: Any) -> Any:
-        bias = self.bias if self.use_bias else None
         largest = self._largest_by_winograd(inputs)
         size = inputs.shape[1:3]
         if largest and None in size:
@@ -84,6 +84,7 @@ class SmallImageConv2D(keras.layers.Conv2D):
         elif largest and largest >= max(size):
             outputs = self._by_winograd(inputs)
         elif self.winograd is None and self._is_plain() and small_convolution.can_convolve(inputs):
+            bias = self.bias if self.use_bias else None
             outputs = small_convolution.convolved(inputs, self.kernel, bias, self.padding)
         else:
             return super().call(inputs)

@@ -86,10 +86,12 @@ def assert_close(found, expected, tolerance):
 
 @pytest.mark.parametrize("padding", ["same", "valid"])
 @pytest.mark.parametrize("size", [3, (2, 3), 1])
-@pytest.mark.parametrize(("samples", "width"), [(5, 4), (16, 64), (300, 4)])
-def test_outputs_and_gradients_are_those_of_the_formula(dtype, padding, size, samples, width):
-    if dtype == "bfloat16" and (BACKEND != "tensorflow" or width > 4):
-        pytest.skip("without instructions for it bfloat16 is added up in bfloat16")
+@pytest.mark.parametrize("samples", [5, 300])
+def test_outputs_and_gradients_are_those_of_the_formula(dtype, padding, size, samples):
+    if BACKEND != "tensorflow" and dtype == "bfloat16":
+        pytest.skip("Keras's own there: XLA, and torch without instructions for it, add bfloat16 up in bfloat16")
+    # Winograd's takes 64; of bfloat16 so many are added up in bfloat16 where there are no instructions for it.
+    width = {"bfloat16": 4, "float32": 64}[dtype]
     images = rounded(np.random.default_rng(0).normal(size=(samples, 6, 7, width)))
     layer = SmallImageConv2D(width, size, padding=padding, dtype=POLICIES[dtype])
     found, factors = gradients(layer, images, dtype)
@@ -193,7 +195,7 @@ def test_what_cannot_be_asked_for_is_refused(arguments, received):
 
 @ON_TENSORFLOW
 @pytest.mark.parametrize("padding", ["same", "valid"])
-def test_images_of_a_size_that_is_known_when_the_graph_runs(processor, monkeypatch, padding):
+def test_images_of_a_size_that_is_known_when_the_graph_runs(processor, padding):
     import tensorflow as tf
 
     processor("avx2")
@@ -201,24 +203,23 @@ def test_images_of_a_size_that_is_known_when_the_graph_runs(processor, monkeypat
     layer.build((None, None, None, 64))
     layer.bias.assign(np.random.default_rng(1).normal(size=64))
 
-    @tf.function(input_signature=[tf.TensorSpec((None, None, None, 64), "float32")])
-    def differentiated_in_a_graph(images):
+    @tf.function(input_signature=[tf.TensorSpec((None, None, None, 64), "float32")] * 2)
+    def graph(images, factors):
         with tf.GradientTape() as tape:
             tape.watch(images)
-            outputs = tf.ensure_shape(layer(images), (None, None, None, 64))
-            total = tf.reduce_sum(outputs**2)
-        return [outputs, *tape.gradient(total, [images, layer.kernel.value])]
+            outputs = tf.ensure_shape(layer(images), (None, None, None, 64)) * factors
+        return [outputs, *tape.gradient(outputs, [images, layer.kernel.value, layer.bias.value])]
 
-    # 33 is what 64 channels and filters are too few for; of all the others, the products are no convolutions.
-    for shape in [(5, 5), (15, 7), (32, 3), (33, 9)]:
-        images = np.random.default_rng(0).normal(size=(16, *shape, 64)).astype(np.float32)
-        found = [array(value) for value in differentiated_in_a_graph(images)]
-        outputs, by_images, by_kernel, _ = by_numpy(
-            images, array(layer.kernel), array(layer.bias), 2 * found[0], padding
-        )
-        assert_close(found, [outputs / (2 * found[0]), by_images, by_kernel], 1e-4)
-    operations = [node.name for node in differentiated_in_a_graph.get_concrete_function().graph.get_operations()]
-    assert any("cond" in name for name in operations)
+    for shape in [(15, 7), (32, 32), (33, 9)]:
+        generator = np.random.default_rng(0)
+        images = generator.normal(size=(16, *shape, 64)).astype(np.float32)
+        factors = generator.normal(size=layer.compute_output_shape(images.shape)).astype(np.float32)
+        found = [array(value) for value in graph(images, factors)]
+        expected = by_numpy(images, array(layer.kernel), array(layer.bias), factors, padding)
+        assert_close(found, expected, 1e-4)
+        # By how much it is off tells how it was computed: for 33 pixels 64 channels and filters are too few.
+        error = np.sqrt(np.mean((found[0] - expected[0]) ** 2) / np.mean(expected[0] ** 2))
+        assert (error > 6e-7) == (max(shape) <= 32)
 
 
 @pytest.mark.parametrize("winograd", [None, True, False])
